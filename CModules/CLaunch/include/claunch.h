@@ -1,0 +1,4 @@
+#ifndef CLAUNCH_H
+#define CLAUNCH_H
+int mlr_launch_version(void);
+#endif

@@ -1,0 +1,145 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One set of rules for every target of the package.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+    name: "mlrun",
+    products: [
+        // What another Swift program embeds.
+        .library(name: "MLRun", targets: ["MLRun"]),
+        .executable(name: "mlrun", targets: ["mlrun"]),
+        .executable(name: "mlrund", targets: ["mlrund"]),
+        .executable(name: "mlrun-gateway", targets: ["mlrun-gateway"]),
+        .executable(name: "mlrun-oci", targets: ["mlrun-oci"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+    ],
+    targets: [
+        // MARK: C: what Swift cannot or must not do
+
+        // System calls and constants that the Glibc overlay hides.
+        .target(name: "CLinux", path: "CModules/CLinux"),
+        // The player: the only code that runs between clone3 and execve.
+        .target(name: "CLaunch", path: "CModules/CLaunch"),
+        .systemLibrary(name: "CLibseccomp", path: "CModules/CLibseccomp", providers: [.apt(["libseccomp-dev"])]),
+        .systemLibrary(name: "CLibcap", path: "CModules/CLibcap", providers: [.apt(["libcap-dev"])]),
+        .systemLibrary(name: "CLibisal", path: "CModules/CLibisal", providers: [.apt(["libisal-dev"])]),
+        .systemLibrary(name: "CLibzstd", path: "CModules/CLibzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CLibz", path: "CModules/CLibz", providers: [.apt(["zlib1g-dev"])]),
+
+        // MARK: Libraries, lowest first
+
+        .target(name: "LinuxSystem", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "OCISpec", swiftSettings: strict),
+        .target(
+            name: "Container",
+            dependencies: ["LinuxSystem", "OCISpec", "CLinux", "CLaunch", "CLibseccomp", "CLibcap"],
+            swiftSettings: strict),
+        .target(
+            name: "Registry",
+            dependencies: [
+                "OCISpec",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "ImageStore",
+            dependencies: [
+                "LinuxSystem", "OCISpec", "CLinux", "CLibisal", "CLibzstd", "CLibz",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "LinuxSystem", "OCISpec", "CLinux",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Serving",
+            dependencies: ["LinuxSystem", "OCISpec", "Container", "ImageStore", "CLinux"],
+            swiftSettings: strict),
+        .target(
+            name: "MLRun",
+            dependencies: [
+                "LinuxSystem", "OCISpec", "Container", "ImageStore", "Registry", "Serving",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+
+        // MARK: Executables
+
+        .executableTarget(
+            name: "mlrun",
+            dependencies: [
+                "MLRun", "Serving", "Container", "ImageStore", "Registry", "OCISpec", "LinuxSystem", "CLinux",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "mlrund",
+            dependencies: ["Serving", "Container", "ImageStore", "OCISpec", "LinuxSystem", "CLinux"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "mlrun-gateway", dependencies: ["Gateway", "LinuxSystem", "OCISpec", "CLinux"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "mlrun-oci", dependencies: ["Container", "OCISpec", "LinuxSystem", "CLinux"],
+            swiftSettings: strict),
+
+        // MARK: Tests
+
+        .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "CLinux"], swiftSettings: strict),
+        .testTarget(name: "OCISpecTests", dependencies: ["OCISpec"], swiftSettings: strict),
+        .testTarget(
+            name: "ContainerTests", dependencies: ["Container", "OCISpec", "LinuxSystem", "CLinux"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "RegistryTests",
+            dependencies: [
+                "Registry", "OCISpec",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ImageStoreTests", dependencies: ["ImageStore", "OCISpec", "LinuxSystem", "CLinux"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: [
+                "Gateway", "OCISpec", "LinuxSystem",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ServingTests", dependencies: ["Serving", "Container", "ImageStore", "OCISpec", "LinuxSystem"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "MLRunTests", dependencies: ["MLRun", "OCISpec", "LinuxSystem"], swiftSettings: strict),
+        .testTarget(name: "ArchitectureTests", swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .gnu17
+)
