@@ -1,0 +1,13 @@
+/// One guess at what a server answers to: how it says that it is ready, and how that it is alive.
+public struct ProbeCandidate: Sendable, Hashable {
+    /// The server or rule it belongs to, such as `vLLM` or `HEALTHCHECK of the image`.
+    public var name: String
+    public var ready: ProbeCheck
+    public var live: ProbeCheck
+
+    public init(_ name: String, ready: ProbeCheck, live: ProbeCheck) {
+        self.name = name
+        self.ready = ready
+        self.live = live
+    }
+}

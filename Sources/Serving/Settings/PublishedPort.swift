@@ -1,0 +1,86 @@
+/// A port of the host that leads to a port of the service.
+public struct PublishedPort: Sendable, Hashable {
+    public enum TransportProtocol: String, Sendable, CaseIterable {
+        /// Requests are balanced one by one, held while no replica is ready, and drained.
+        case http
+        /// Connections are passed through.
+        case tcp
+    }
+
+    /// A dotted IPv4 address; nil for all of the host's.
+    public var hostIP: String?
+    /// 0 lets the kernel pick a free port.
+    public var hostPort: UInt16
+    public var containerPort: UInt16
+    public var transport: TransportProtocol
+
+    public init(
+        hostIP: String? = nil, hostPort: UInt16, containerPort: UInt16, transport: TransportProtocol = .http
+    ) {
+        self.hostIP = hostIP
+        self.hostPort = hostPort
+        self.containerPort = containerPort
+        self.transport = transport
+    }
+
+    private static let remedy =
+        "write [ip:]host:container[/http|/tcp], such as 8080:8000 or 127.0.0.1:8080:8000/tcp; 8000 alone means 8000:8000"
+
+    /// `[ip:]host:container[/http|/tcp]`, or one port for both sides.
+    ///
+    /// Two differences to Docker, both because a service is meant to be found: a bare `8000` publishes on 8000 and
+    /// not on a random port, and the default protocol is HTTP, so that requests can be balanced and held.
+    /// `0:8000` and `ip::8000` ask for a free port.
+    public init(parsing text: String) throws(SettingError) {
+        func invalid(_ reason: String) -> SettingError { SettingError("port", text, reason, remedy: Self.remedy) }
+        var rest = Substring(text)
+        transport = .http
+        if let slash = rest.lastIndex(of: "/") {
+            let word = String(rest[rest.index(after: slash)...])
+            guard let known = TransportProtocol(rawValue: word) else {
+                throw invalid(
+                    word == "udp" || word == "sctp"
+                        ? "\(word) is not forwarded to a service, only http and tcp are"
+                        : "\"\(word)\" is no protocol")
+            }
+            transport = known
+            rest = rest[..<slash]
+        }
+        if rest.hasPrefix("[") { throw invalid("an IPv6 address cannot be published on, only IPv4") }
+        let parts = rest.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count <= 3 else { throw invalid("it has more than three parts") }
+        func number(_ text: String, _ side: String, lowest: UInt16) throws(SettingError) -> UInt16 {
+            if text.isEmpty { throw invalid("the \(side) port is missing") }
+            if text.contains("-") { throw invalid("port ranges are not supported, publish each port by itself") }
+            guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(text), port >= lowest else {
+                throw invalid("the \(side) port \"\(text)\" is no number from \(lowest) to 65535")
+            }
+            return port
+        }
+        containerPort = try number(parts[parts.count - 1], "container", lowest: 1)
+        switch parts.count {
+        case 1: hostPort = containerPort
+        case 3 where parts[1].isEmpty: hostPort = 0
+        default: hostPort = try number(parts[parts.count - 2], "host", lowest: 0)
+        }
+        if parts.count == 3 {
+            guard Self.isIPv4(parts[0]) else { throw invalid("\"\(parts[0])\" is no IPv4 address") }
+            hostIP = parts[0]
+        }
+    }
+
+    /// The form that ``init(parsing:)`` reads.
+    public var text: String {
+        (hostIP.map { "\($0):" } ?? "") + "\(hostPort):\(containerPort)/\(transport.rawValue)"
+    }
+
+    /// Four decimal numbers from 0 to 255 without leading zeros.
+    static func isIPv4(_ text: String) -> Bool {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4
+            && parts.allSatisfy { part in
+                part.utf8.allSatisfy { (0x30...0x39).contains($0) } && UInt8(part) != nil
+                    && (part == "0" || !part.hasPrefix("0"))
+            }
+    }
+}
