@@ -1,0 +1,146 @@
+internal import CLinux
+internal import Glibc
+public import LinuxSystem
+internal import OCISpec
+
+/// A layer's EROFS image, mounted once for everybody. The mount stays when this value goes; it cannot be unmounted before.
+public struct LayerMount: Sendable {
+    public let layer: LayerRecord
+    /// Where it is attached: below ``MLRunDirectories/layerMounts``.
+    public let path: String
+    /// O_PATH descriptor of its root directory.
+    public let directory: SharedDescriptor
+}
+
+extension ImageStore {
+    /// EROFS_SUPER_MAGIC_V1.
+    private static let erofsMagic: Int64 = 0xE0F5_E1E2
+
+    /// Mounts every layer of an image that is not mounted yet, and returns all of them, lowest first.
+    ///
+    /// Needs CAP_SYS_ADMIN. File-backed with `directio` where the kernel has it (6.12 on): otherwise the file and the
+    /// mounted file system would both cache the data. Through a loop device before.
+    public func mountLayers(of image: ImageRecord) throws(StoreError) -> [LayerMount] {
+        try mountLayers(of: image, support: MountSupport())
+    }
+
+    func mountLayers(of image: ImageRecord, support: MountSupport) throws(StoreError) -> [LayerMount] {
+        var mounts: [LayerMount] = []
+        for layer in image.layers {
+            do throws(SystemError) {
+                let path = "\(directories.layerMounts)/\(layer.digest.hex)"
+                if let directory = try mountedLayer(path) {
+                    mounts.append(LayerMount(layer: layer, path: path, directory: directory))
+                    continue
+                }
+            } catch {
+                throw .system(error)
+            }
+            let pins = try pinLayers([layer.digest])
+            guard try self.layer(layer.digest) != nil else {
+                throw .image(.incomplete(image: image.reference, missing: layer.digest))
+            }
+            do throws(SystemError) { mounts.append(try mountLayer(layer, support)) } catch {
+                throw .image(.cannotMountLayer(layer.digest, error))
+            }
+            withExtendedLifetime(pins) {}
+        }
+        return mounts
+    }
+
+    /// The root of a layer's mount; nil when nothing is mounted there.
+    private func mountedLayer(_ path: String) throws(SystemError) -> SharedDescriptor? {
+        do throws(SystemError) {
+            let directory = try File.open(path, MLR_O_PATH | O_DIRECTORY | O_NOFOLLOW)
+            guard mlr_fstatfs_type(directory.rawValue) == Self.erofsMagic else { return nil }
+            return SharedDescriptor(directory)
+        } catch {
+            if error.errno == .noSuchFile { return nil }
+            throw error
+        }
+    }
+
+    private func mountLayer(_ layer: LayerRecord, _ support: MountSupport) throws(SystemError) -> LayerMount {
+        let path = "\(directories.layerMounts)/\(layer.digest.hex)"
+        let lock = try DigestLock.acquire("\(directories.locks)/\(layer.digest.hex).mount", exclusive: true)
+        defer { withExtendedLifetime(lock) {} }
+        try makePrivateMountDirectory()
+        try File.makeDirectories(path, mode: 0o700)
+        if let directory = try mountedLayer(path) { return LayerMount(layer: layer, path: path, directory: directory) }
+        let mount = try erofsMount(of: layerFile(layer.digest), support)
+        try check(
+            mlr_move_mount(mount.rawValue, "", AT_FDCWD, path, UInt32(MLR_MOVE_MOUNT_F_EMPTY_PATH)),
+            "attach the layer at", path: path)
+        guard let directory = try mountedLayer(path) else {
+            throw SystemError("find the layer mounted at", path: path, .noSuchDevice)
+        }
+        return LayerMount(layer: layer, path: path, directory: directory)
+    }
+
+    /// Makes the directory of the layer mounts a mount of its own that propagates nothing: otherwise every mount namespace on
+    /// the machine would receive each layer and keep its file from being freed.
+    private func makePrivateMountDirectory() throws(SystemError) {
+        let path = directories.layerMounts
+        try File.makeDirectories(path, mode: 0o700)
+        let lock = try FileLock("\(directories.locks)/mounts", exclusive: true)
+        defer { withExtendedLifetime(lock) {} }
+        let inner = try File.status(path, followingLinks: false)
+        let outer = try File.status(File.parent(of: path))
+        if inner.mount_id != outer.mount_id { return }
+        try check(mlr_mount(path, path, nil, UInt(MLR_MS_BIND), nil), "mount on itself", path: path)
+        try check(mlr_mount(nil, path, nil, UInt(MLR_MS_PRIVATE), nil), "make the mount private", path: path)
+    }
+
+    private func erofsMount(of file: String, _ support: MountSupport) throws(SystemError) -> OwnedDescriptor {
+        if support.fileBacked {
+            // Direct reads need a file system below that can do them, and mounting files at all a kernel that can.
+            for direct in [true, false] {
+                do throws(SystemError) { return try erofsMount(source: file, direct: direct) } catch {
+                    switch error.errno {
+                    case .invalidArgument, .notSupported: continue
+                    case Errno(rawValue: ENOTBLK): break
+                    default: throw error
+                    }
+                }
+                break
+            }
+        }
+        let backing = try File.open(file, O_RDONLY)
+        var name = [CChar](repeating: 0, count: 64)
+        let device = OwnedDescriptor(
+            taking: try check(
+                mlr_loop_attach(backing.rawValue, true, &name, name.count), "attach a loop device to", path: file))
+        // The device goes by itself with its last user: the mount, when there is one.
+        let mount = try erofsMount(
+            source: String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self),
+            direct: false)
+        withExtendedLifetime(device) {}
+        return mount
+    }
+
+    private func erofsMount(source: String, direct: Bool) throws(SystemError) -> OwnedDescriptor {
+        let context = try FileSystemContext("erofs")
+        // A path too long for an option is reached through its descriptor.
+        let opened = source.utf8.count > 255 ? try File.open(source, MLR_O_PATH) : nil
+        switch opened {
+        case .some(let opened): try context.set("source", "/proc/self/fd/\(opened.rawValue)")
+        case .none: try context.set("source", source)
+        }
+        try context.set("ro")
+        if direct { try context.set("directio") }
+        return try context.mount(MLR_MOUNT_ATTR_RDONLY | MLR_MOUNT_ATTR_NODEV)
+    }
+
+    /// Unmounts a layer; false when somebody uses the mount.
+    func unmountLayer(_ digest: Digest) throws(SystemError) -> Bool {
+        let path = "\(directories.layerMounts)/\(digest.hex)"
+        if try mountedLayer(path) == nil { return true }
+        let result = mlr_umount(path, 8 /* UMOUNT_NOFOLLOW */)
+        if result == -EBUSY { return false }
+        try check(result, "unmount", path: path)
+        if rmdir(path) < 0, errno != ENOENT {
+            throw SystemError("remove the directory", path: path, Errno(rawValue: errno))
+        }
+        return true
+    }
+}

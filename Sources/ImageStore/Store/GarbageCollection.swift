@@ -1,0 +1,68 @@
+internal import CLinux
+internal import LinuxSystem
+internal import OCISpec
+
+extension ImageStore {
+    /// Deletes the layers and blobs of removed images that no other image names, and with a grace period also any older than
+    /// that which no image names. Whatever is pinned, in use or being fetched stays.
+    func collect(
+        freedBy removed: [ImageRecord], kept: [ImageRecord], inUse: Set<Digest>, grace: Int64?,
+        into removal: inout Removal
+    ) throws(StoreError) {
+        var live: Set<String> = Set(inUse.map(\.hex))
+        for image in kept {
+            live.formUnion(image.layers.map(\.digest.hex))
+            live.formUnion([image.config.hex, image.manifestDigest.hex])
+            if let index = image.indexDigest { live.insert(index.hex) }
+        }
+        var layers = Set(removed.flatMap { $0.layers.map(\.digest.hex) })
+        var blobs = Set(
+            removed.flatMap { [$0.config.hex, $0.manifestDigest.hex] + ($0.indexDigest.map { [$0.hex] } ?? []) })
+        do throws(SystemError) {
+            if let grace {
+                layers.formUnion(try namesOlder(than: grace, in: directories.layers))
+                blobs.formUnion(try namesOlder(than: grace, in: directories.blobs))
+            }
+            for hex in layers.subtracting(live).sorted() {
+                guard let digest = Digest("\(hex.utf8.count == 64 ? "sha256" : "sha512"):\(hex)") else { continue }
+                if let bytes = try deleteLayer(digest) {
+                    removal.deletedLayers.append(digest)
+                    removal.freedBytes += bytes
+                }
+            }
+            for hex in blobs.subtracting(live) { try File.removeIfPresent("\(directories.blobs)/\(hex)") }
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    /// The digests in a directory whose files are all older than `grace` seconds.
+    private func namesOlder(than grace: Int64, in directory: String) throws(SystemError) -> Set<String> {
+        var old: Set<String> = []
+        var young: Set<String> = []
+        for name in try File.list(directory) {
+            let hex = String(name.prefix { $0 != "." })
+            guard let status = try? File.status("\(directory)/\(name)", followingLinks: false) else { continue }
+            if currentTime() - status.modified_seconds >= grace { old.insert(hex) } else { young.insert(hex) }
+        }
+        return old.subtracting(young)
+    }
+
+    /// Deletes one layer unless somebody needs it now; nil when it stays.
+    private func deleteLayer(_ digest: Digest) throws(SystemError) -> Int64? {
+        guard let pin = try DigestLock.acquireIfFree(pinFile(digest), exclusive: true),
+            let ingest = try DigestLock.acquireIfFree("\(directories.locks)/\(digest.hex).ingest", exclusive: true),
+            try unmountLayer(digest)
+        else { return nil }
+        let record = try? layer(digest)
+        let bytes = (try? File.status(layerFile(digest))).map { Int64($0.blocks) * 512 } ?? 0
+        // The record first: a file without one is a layer that is not there.
+        try File.removeIfPresent(layerRecordFile(digest))
+        try File.removeIfPresent(layerFile(digest))
+        if let record, (try? File.readLink("\(diffIDs)/\(record.diffID.hex)")) == digest.hex {
+            try File.removeIfPresent("\(diffIDs)/\(record.diffID.hex)")
+        }
+        withExtendedLifetime((pin, ingest)) {}
+        return bytes
+    }
+}
