@@ -75,6 +75,8 @@ public struct ReplicaState: Sendable, Equatable {
     public internal(set) var launchedAt: MonotonicTime?
     public internal(set) var portOpenAt: MonotonicTime?
     public internal(set) var readyAt: MonotonicTime?
+    /// It shall be killed as soon as its launch is over.
+    public internal(set) var forced = false
     /// Why mlrun itself makes the process end; nil while it does not.
     public internal(set) var reason: EndReason?
     /// How this attempt ended, between its end and its clean-up.
@@ -115,6 +117,11 @@ public struct ReplicaState: Sendable, Equatable {
         var livenessFailures = 0
         var excludedCandidates: Set<Int> = []
         var lastActivity: Activity?
+        var lastActivityAt: MonotonicTime?
+        /// What the gateway had passed on when liveness was last asked for.
+        var responseBytes: Int64?
+        /// A readiness question was brought forward and is not answered yet.
+        var isHurried = false
         var progressAt: MonotonicTime?
         var lastProbeText: String?
         var probing: Set<ProbeKind> = []

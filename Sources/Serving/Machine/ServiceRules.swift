@@ -1,5 +1,3 @@
-public import OCISpec
-
 /// The part of a service's settings that the machine decides by, with everything resolved that depends on the image.
 public struct ServiceRules: Sendable, Equatable {
     public var replicas: Int

@@ -4,10 +4,13 @@ public struct ProbeCandidate: Sendable, Hashable {
     public var name: String
     public var ready: ProbeCheck
     public var live: ProbeCheck
+    /// How long an answer may take; nil for ``ProbeTiming``'s.
+    public var timeout: Duration?
 
-    public init(_ name: String, ready: ProbeCheck, live: ProbeCheck) {
+    public init(_ name: String, ready: ProbeCheck, live: ProbeCheck, timeout: Duration? = nil) {
         self.name = name
         self.ready = ready
         self.live = live
+        self.timeout = timeout
     }
 }
