@@ -1,0 +1,132 @@
+internal import AsyncHTTPClient
+internal import Glibc
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+internal import NIOSSL
+
+/// Turns the errors of the network stack into sentences that say what failed, on which host, and what to do.
+enum TransportFailure {
+    static func explain(_ error: any Error, address: WebAddress) -> RegistryError {
+        let host = address.hostAndPort
+        switch error {
+        case is CancellationError: return .cancelled("the request to \(host)")
+        case let silence as ResponseReceiver.Silence: return explain(silence, host: host)
+        case let error as NIOConnectionError: return explain(error, address: address)
+        case let error as HTTPClientError: return explain(error, address: address)
+        case let error as HTTPParserError:
+            return RegistryError(
+                .server, "\(host) does not answer in HTTP: \(error)", remedy: "check the host and port",
+                isTransient: true, suggestsOtherScheme: true)
+        case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError: return explainTLS(error, address: address)
+        case let error as IOError: return broken(host, reason(error.errnoCode))
+        default: return broken(host, "\(error)")
+        }
+    }
+
+    private static func broken(_ host: String, _ reason: String) -> RegistryError {
+        RegistryError(
+            .network, "the connection to \(host) broke: \(reason)",
+            remedy: "check the network and try again", isTransient: true)
+    }
+
+    private static func explain(_ silence: ResponseReceiver.Silence, host: String) -> RegistryError {
+        let what = silence.isBeforeHead ? "did not answer" : "stopped sending"
+        return RegistryError(
+            .timeout, "\(host) \(what) for \(seconds(silence.duration))",
+            remedy: "check the network and the registry, and try again", isTransient: true)
+    }
+
+    private static func explain(_ error: NIOConnectionError, address: WebAddress) -> RegistryError {
+        let host = address.hostAndPort
+        if error.connectionErrors.isEmpty {
+            let cause = error.dnsAError ?? error.dnsAAAAError
+            let unknown = cause as? SocketAddressError.UnknownHost
+            return RegistryError(
+                .network,
+                "cannot resolve the host name \(address.host): \(unknown?.errorDescription.lowercased() ?? describe(cause))",
+                remedy: "check the spelling of the registry's name, and /etc/resolv.conf",
+                isTransient: unknown?.errorCode == Int(EAI_AGAIN))
+        }
+        // Addresses are tried one after the other; a refusal says more than an address family that is not there.
+        let numbers = error.connectionErrors.compactMap { ($0.error as? IOError)?.errnoCode }
+        if numbers.contains(ECONNREFUSED) {
+            return RegistryError(
+                .network, "cannot connect to \(host): \(reason(ECONNREFUSED))",
+                remedy: "check that the registry is running and listens on port \(address.port)",
+                suggestsOtherScheme: true)
+        }
+        if error.connectionErrors.contains(where: { $0.error is ChannelError }) {
+            return unreachable(address, "no answer in time")
+        }
+        let texts = error.connectionErrors.map { describe($0.error) }
+        return unreachable(address, texts.first ?? "no address answered")
+    }
+
+    private static func unreachable(_ address: WebAddress, _ reason: String) -> RegistryError {
+        RegistryError(
+            .network, "cannot connect to \(address.hostAndPort): \(reason)",
+            remedy: "check the network, a firewall on the way, and that the registry is running", isTransient: true)
+    }
+
+    private static func explain(_ error: HTTPClientError, address: WebAddress) -> RegistryError {
+        let host = address.hostAndPort
+        switch error {
+        case .connectTimeout, .getConnectionFromPoolTimeout: return unreachable(address, "no answer in time")
+        case .tlsHandshakeTimeout:
+            return RegistryError(
+                .tls, "\(host) did not finish the TLS handshake in time", remedy: "check that \(host) speaks TLS",
+                isTransient: true, suggestsOtherScheme: true)
+        case .remoteConnectionClosed:
+            return RegistryError(
+                .network, "\(host) closed the connection before its answer was complete",
+                remedy: "check the network and try again", isTransient: true, suggestsOtherScheme: true)
+        case .cancelled: return .cancelled("the request to \(host)")
+        case .invalidURL, .emptyHost:
+            return RegistryError(.server, "\"\(address.text)\" is no usable URL", remedy: "check the registry's name")
+        default: return broken(host, error.description)
+        }
+    }
+
+    private static func explainTLS(_ error: any Error, address: WebAddress) -> RegistryError {
+        let host = address.hostAndPort
+        let text = "\(error)"
+        if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") {
+            return RegistryError(
+                .tls, "\(host) answers a TLS handshake with something else, most likely plain HTTP",
+                remedy: "serve the registry with TLS, or list \(host) as an insecure registry",
+                suggestsOtherScheme: true)
+        }
+        if text.contains("CERTIFICATE_VERIFY_FAILED") || text.contains("unableToValidateCertificate") {
+            return RegistryError(
+                .tls, "the certificate of \(host) is not trusted, or not valid for this name or date",
+                remedy: "install the certificate authority of \(host), or name its PEM file")
+        }
+        if case .uncleanShutdown? = error as? NIOSSLError {
+            return broken(host, "it ended in the middle of the encrypted stream")
+        }
+        return RegistryError(
+            .tls, "no encrypted connection to \(host): \(text)", remedy: "check that \(host) speaks TLS 1.2 or later",
+            suggestsOtherScheme: true)
+    }
+
+    private static func describe(_ error: (any Error)?) -> String {
+        switch error {
+        case let error as IOError: reason(error.errnoCode)
+        case let error?: "\(error)"
+        case nil: "no reason was given"
+        }
+    }
+
+    private static func reason(_ number: Int32) -> String {
+        guard let text = strerror(number) else { return "error \(number)" }
+        let sentence = String(cString: text)
+        return sentence.prefix(1).lowercased() + sentence.dropFirst()
+    }
+
+    private static func seconds(_ duration: Duration) -> String {
+        let (seconds, attoseconds) = duration.components
+        let tenths = attoseconds / 100_000_000_000_000_000
+        return tenths == 0 ? "\(seconds) s" : "\(seconds).\(tenths) s"
+    }
+}
