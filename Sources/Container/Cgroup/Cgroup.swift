@@ -1,0 +1,131 @@
+internal import CLinux
+internal import Glibc
+public import LinuxSystem
+
+/// One group of the cgroup2 hierarchy, named by its directory. A value of this type owns nothing: the group lives until
+/// it is removed.
+public struct Cgroup: Sendable, Hashable {
+    /// The directory, as an absolute path.
+    public let path: String
+
+    public init(path: String) { self.path = path }
+
+    public var exists: Bool { File.exists(path + "/cgroup.procs") }
+
+    /// The directory, as clone3(2) wants it for CLONE_INTO_CGROUP.
+    public func openDirectory() throws(CgroupError) -> OwnedDescriptor {
+        do { return try File.open(path, MLR_O_PATH | O_DIRECTORY) } catch { throw CgroupError(error) }
+    }
+
+    /// The controllers that this group has (cgroup.controllers).
+    public func controllers() throws(CgroupError) -> Set<String> {
+        Set(try read("cgroup.controllers").split(whereSeparator: \.isWhitespace).map(String.init))
+    }
+
+    /// The controllers that groups directly below this one have (cgroup.subtree_control).
+    public func enabledControllers() throws(CgroupError) -> Set<String> {
+        Set(try read("cgroup.subtree_control").split(whereSeparator: \.isWhitespace).map(String.init))
+    }
+
+    /// Gives these controllers to the groups below, as far as it can: whether a limit needs one that did not come is
+    /// found, and said with its cause, when the limit is set.
+    func enable(controllers wanted: Set<String>) {
+        guard let available = try? controllers(), let enabled = try? enabledControllers() else { return }
+        for controller in wanted.intersection(available).subtracting(enabled).sorted() {
+            _ = write("+\(controller)", to: "cgroup.subtree_control")
+        }
+    }
+
+    /// Moves a process with its threads into this group. Prefer to start it there: moving leaves its memory behind.
+    public func add(process: Int32) throws(CgroupError) {
+        if let error = write(String(process), to: "cgroup.procs") {
+            throw CgroupError(
+                SystemError("move process \(process) to the cgroup", path: path, error),
+                remedy: error == .busy ? "it has groups with controllers below it: choose one of those" : nil)
+        }
+    }
+
+    /// The processes of this group; with `recursive`, also of the groups below. Those outside this process's own PID
+    /// namespace are left out.
+    public func processes(recursive: Bool = true) throws(CgroupError) -> [Int32] {
+        var found = try read("cgroup.procs").split(separator: "\n").compactMap { Int32($0) }.filter { $0 > 0 }
+        if recursive {
+            for child in try children() {
+                do { found += try child.processes() } catch {
+                    // Groups of the container's own making come and go.
+                    guard case .system(let cause) = error.kind, cause.isGone else { throw error }
+                }
+            }
+        }
+        return found
+    }
+
+    /// The groups directly below.
+    public func children() throws(CgroupError) -> [Cgroup] {
+        do {
+            let directory = try File.open(path, O_RDONLY | O_DIRECTORY)
+            var found: [Cgroup] = []
+            for name in try File.list(directory.rawValue, path: path).sorted() {
+                // Files far outnumber groups and all have a dot; a group's name may have one too.
+                let status = try? File.status(name, in: directory.rawValue, followingLinks: false)
+                if let status, status.mode & UInt32(S_IFMT) == UInt32(S_IFDIR) {
+                    found.append(Cgroup(path: "\(path)/\(name)"))
+                }
+            }
+            return found
+        } catch {
+            throw CgroupError(error)
+        }
+    }
+
+    /// Removes the group and those below it. One that is not there is no error; one that still holds processes is.
+    public func remove() throws(CgroupError) {
+        if rmdir(path) == 0 || errno == ENOENT { return }
+        if errno == EBUSY || errno == ENOTEMPTY {
+            do { for child in try children() { try child.remove() } } catch {
+                guard case .system(let cause) = error.kind, cause.isGone else { throw error }
+            }
+            if rmdir(path) == 0 || errno == ENOENT { return }
+        }
+        let failure = SystemError("remove the cgroup", path: path, Errno(rawValue: errno))
+        if failure.errno == .busy {
+            let inside = ((try? processes()) ?? []).prefix(5).map(String.init).joined(separator: ", ")
+            throw CgroupError(
+                .populated, "\(failure)\(inside.isEmpty ? "" : " (it holds the processes \(inside))")",
+                remedy: "end its processes first")
+        }
+        throw CgroupError(failure)
+    }
+
+    // MARK: Files
+
+    /// A file of the group as text.
+    public func read(_ file: String) throws(CgroupError) -> String {
+        do { return try File.readText(path + "/" + file) } catch { throw CgroupError(error) }
+    }
+
+    /// A file of the group; nil where the group has none of this name, as without its controller, or is gone.
+    func readIfPresent(_ file: String) throws(CgroupError) -> String? {
+        do { return try File.readText(path + "/" + file) } catch {
+            if error.isGone || error.errno == .notSupported { return nil }
+            throw CgroupError(error)
+        }
+    }
+
+    func has(_ file: String) -> Bool { File.exists(path + "/" + file) }
+
+    /// Writes a file of the group in one write(2); nil on success.
+    func write(_ text: String, to file: String) -> Errno? {
+        do throws(SystemError) {
+            try File.put(text, into: path + "/" + file)
+            return nil
+        } catch {
+            return error.errno
+        }
+    }
+}
+
+extension SystemError {
+    /// The group was removed: opening says ENOENT, reading an open file ENODEV.
+    var isGone: Bool { errno == .noSuchFile || errno == .noSuchDevice }
+}

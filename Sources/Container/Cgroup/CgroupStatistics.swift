@@ -1,0 +1,185 @@
+internal import OCISpec
+
+/// What a group has used, from cgroup v2's files. A part whose controller the group lacks is nil.
+public struct CgroupStatistics: Sendable, Equatable {
+    public var cpu: CPU?
+    public var memory: Memory?
+    public var pids: Pids?
+    /// By device number, such as `8:0`.
+    public var io: [String: IO]?
+    public var cpuPressure: Pressure?
+    public var memoryPressure: Pressure?
+    public var ioPressure: Pressure?
+
+    /// Times in microseconds.
+    public struct CPU: Sendable, Equatable {
+        public var usage: UInt64 = 0
+        public var user: UInt64 = 0
+        public var system: UInt64 = 0
+        /// Of these periods, ``throttledPeriods`` ran out of quota; nil without the controller.
+        public var periods: UInt64?
+        public var throttledPeriods: UInt64?
+        public var throttled: UInt64?
+    }
+
+    /// Sizes in bytes.
+    public struct Memory: Sendable, Equatable {
+        public var current: UInt64 = 0
+        /// The highest there was (Linux 5.19).
+        public var peak: UInt64?
+        /// nil is unlimited.
+        public var limit: UInt64?
+        public var swapCurrent: UInt64?
+        /// nil is unlimited.
+        public var swapLimit: UInt64?
+        /// memory.stat as it is.
+        public var details: [String: UInt64] = [:]
+        public var events = MemoryEvents()
+
+        /// Memory that the kernel cannot take back at once: what `docker stats` shows.
+        public var working: UInt64 {
+            let inactive = details["inactive_file"] ?? 0
+            return current > inactive ? current - inactive : 0
+        }
+    }
+
+    /// Counters of memory.events: this group and those below it since its creation.
+    public struct MemoryEvents: Sendable, Equatable {
+        /// Times that usage went below memory.low, or above memory.high.
+        public var low: UInt64 = 0
+        public var high: UInt64 = 0
+        /// Times that usage was about to go over memory.max.
+        public var max: UInt64 = 0
+        /// Times that the limit was reached and nothing could be reclaimed.
+        public var oom: UInt64 = 0
+        /// Processes killed for it.
+        public var oomKill: UInt64 = 0
+        /// Times that the whole group was killed for it.
+        public var oomGroupKill: UInt64 = 0
+
+        public init() {}
+
+        init(_ text: String) {
+            let values = CgroupText.keyed(text)
+            low = values["low"] ?? 0
+            high = values["high"] ?? 0
+            max = values["max"] ?? 0
+            oom = values["oom"] ?? 0
+            oomKill = values["oom_kill"] ?? 0
+            oomGroupKill = values["oom_group_kill"] ?? 0
+        }
+    }
+
+    public struct Pids: Sendable, Equatable {
+        public var current: UInt64 = 0
+        public var peak: UInt64?
+        /// nil is unlimited.
+        public var limit: UInt64?
+    }
+
+    public struct IO: Sendable, Equatable {
+        public var readBytes: UInt64 = 0
+        public var writtenBytes: UInt64 = 0
+        public var discardedBytes: UInt64 = 0
+        public var reads: UInt64 = 0
+        public var writes: UInt64 = 0
+        public var discards: UInt64 = 0
+    }
+
+    /// Pressure stall information: the share of time in which some, or all, processes waited for a resource.
+    public struct Pressure: Sendable, Equatable {
+        public struct Share: Sendable, Equatable {
+            /// Per cent over the last 10, 60 and 300 seconds.
+            public var average10 = 0.0
+            public var average60 = 0.0
+            public var average300 = 0.0
+            /// Microseconds since the group's creation.
+            public var total: UInt64 = 0
+        }
+        public var some = Share()
+        /// nil where the kernel does not tell, as for the CPU before Linux 5.13.
+        public var full: Share?
+    }
+}
+
+extension CgroupStatistics.CPU {
+    init(_ text: String) {
+        let values = CgroupText.keyed(text)
+        usage = values["usage_usec"] ?? 0
+        user = values["user_usec"] ?? 0
+        system = values["system_usec"] ?? 0
+        periods = values["nr_periods"]
+        throttledPeriods = values["nr_throttled"]
+        throttled = values["throttled_usec"]
+    }
+}
+
+extension CgroupStatistics.IO {
+    /// io.stat, by device; a device without figures is left out.
+    static func devices(_ text: String) -> [String: CgroupStatistics.IO] {
+        var result: [String: CgroupStatistics.IO] = [:]
+        for (device, values) in CgroupText.nested(text) where !values.isEmpty {
+            func number(_ key: String) -> UInt64 { values[key].flatMap { UInt64($0) } ?? 0 }
+            result[device] = CgroupStatistics.IO(
+                readBytes: number("rbytes"), writtenBytes: number("wbytes"), discardedBytes: number("dbytes"),
+                reads: number("rios"), writes: number("wios"), discards: number("dios"))
+        }
+        return result
+    }
+}
+
+extension CgroupStatistics.Pressure {
+    /// A PSI file; nil if it has no line of "some".
+    init?(_ text: String) {
+        var some: Share?
+        var full: Share?
+        for (kind, values) in CgroupText.nested(text) {
+            func percent(_ key: String) -> Double { values[key].flatMap { Double($0) } ?? 0 }
+            let share = Share(
+                average10: percent("avg10"), average60: percent("avg60"), average300: percent("avg300"),
+                total: values["total"].flatMap { UInt64($0) } ?? 0)
+            if kind == "some" { some = share }
+            if kind == "full" { full = share }
+        }
+        guard let some else { return nil }
+        self.init(some: some, full: full)
+    }
+}
+
+extension Cgroup {
+    /// What the group has used until now.
+    public func statistics() throws(CgroupError) -> CgroupStatistics {
+        var result = CgroupStatistics()
+        result.cpu = try readIfPresent("cpu.stat").map { CgroupStatistics.CPU($0) }
+        if let current = try number("memory.current") {
+            var memory = CgroupStatistics.Memory()
+            memory.current = current
+            memory.peak = try number("memory.peak")
+            memory.limit = try number("memory.max")
+            memory.swapCurrent = try number("memory.swap.current")
+            memory.swapLimit = try number("memory.swap.max")
+            memory.details = CgroupText.keyed(try readIfPresent("memory.stat") ?? "")
+            memory.events = try memoryEvents() ?? .init()
+            result.memory = memory
+        }
+        if let current = try number("pids.current") {
+            result.pids = CgroupStatistics.Pids(
+                current: current, peak: try number("pids.peak"), limit: try number("pids.max"))
+        }
+        result.io = try readIfPresent("io.stat").map(CgroupStatistics.IO.devices)
+        result.cpuPressure = try readIfPresent("cpu.pressure").flatMap { CgroupStatistics.Pressure($0) }
+        result.memoryPressure = try readIfPresent("memory.pressure").flatMap { CgroupStatistics.Pressure($0) }
+        result.ioPressure = try readIfPresent("io.pressure").flatMap { CgroupStatistics.Pressure($0) }
+        return result
+    }
+
+    /// What happened at the limits of memory; nil without the controller. Compare two readings to know whether a death
+    /// in between was the kernel's doing.
+    public func memoryEvents() throws(CgroupError) -> CgroupStatistics.MemoryEvents? {
+        try readIfPresent("memory.events").map { CgroupStatistics.MemoryEvents($0) }
+    }
+
+    private func number(_ file: String) throws(CgroupError) -> UInt64? {
+        try readIfPresent(file).flatMap(CgroupText.limit)
+    }
+}
