@@ -1,0 +1,95 @@
+internal import Glibc
+public import LinuxSystem
+
+/// What this host's kernel can do, read once: the base of preflight checks and of errors that name the missing part.
+public struct HostFacts: Sendable, Equatable {
+    /// Such as `6.12.9-amd64`.
+    public var kernelRelease: String
+    /// The number of the newest capability.
+    public var lastCapability: UInt8
+    /// What this process may do.
+    public var capabilities: CapabilitySet
+    public var cgroups: HostCgroups
+    /// Controllers that groups below the top of the cgroup2 hierarchy can have; nil without one.
+    public var controllers: Set<String>?
+    /// Actions of seccomp filters; empty if the kernel has no filters.
+    public var seccompActions: Set<String>
+    /// Security modules in the order of their use; nil if the kernel does not tell.
+    public var securityModules: [String]?
+    /// Whether a user namespace can be made, by what the kernel's limits say.
+    public var userNamespaces: Bool
+    /// File systems that can be mounted without loading a module.
+    public var fileSystems: Set<String>
+
+    /// Reads all of it from /proc and /sys.
+    public static func discover() throws(SystemError) -> HostFacts {
+        let cgroups = try HostCgroups.discover()
+        func optional(_ path: String) -> String? { try? File.readText(path) }
+        func words(_ text: String?) -> Set<String> {
+            Set((text ?? "").split(whereSeparator: \.isWhitespace).map(String.init))
+        }
+        return HostFacts(
+            kernelRelease: trimmed(try File.readText("/proc/sys/kernel/osrelease")),
+            lastCapability: try CapabilitySet.lastOfKernel(),
+            capabilities: effectiveCapabilities(status: try File.readText("/proc/self/status")),
+            cgroups: cgroups,
+            controllers: cgroups.unifiedMount.flatMap { optional($0 + "/cgroup.controllers") }.map(words),
+            seccompActions: words(optional("/proc/sys/kernel/seccomp/actions_avail")),
+            securityModules: optional("/sys/kernel/security/lsm").map {
+                trimmed($0).split(separator: ",").map(String.init)
+            },
+            userNamespaces: allowsUserNamespaces(
+                limit: optional("/proc/sys/user/max_user_namespaces"),
+                clone: optional("/proc/sys/kernel/unprivileged_userns_clone"), root: geteuid() == 0),
+            fileSystems: fileSystems(optional("/proc/filesystems") ?? ""))
+    }
+
+    /// The processor as uname(2) names it, such as `x86_64`.
+    public static var architecture: String {
+        #if arch(x86_64)
+            "x86_64"
+        #elseif arch(arm64)
+            "aarch64"
+        #elseif arch(s390x)
+            "s390x"
+        #elseif arch(powerpc64le)
+            "ppc64le"
+        #elseif arch(riscv64)
+            "riscv64"
+        #elseif arch(i386)
+            "i686"
+        #elseif arch(arm)
+            "armv7l"
+        #else
+            "unknown"
+        #endif
+    }
+
+    /// Whether the kernel is at least this version. Prefer to try the feature itself.
+    public func kernelIsAtLeast(_ major: Int, _ minor: Int) -> Bool {
+        let numbers = kernelRelease.split(whereSeparator: { !$0.isNumber }).prefix(2).compactMap { Int($0) }
+        guard numbers.count == 2 else { return false }
+        return (numbers[0], numbers[1]) >= (major, minor)
+    }
+
+    /// CapEff of proc_pid_status(5).
+    static func effectiveCapabilities(status: String) -> CapabilitySet {
+        for line in status.split(separator: "\n") where line.hasPrefix("CapEff:") {
+            let digits = line.dropFirst("CapEff:".count).filter { !$0.isWhitespace }
+            return CapabilitySet(rawValue: UInt64(digits, radix: 16) ?? 0)
+        }
+        return .none
+    }
+
+    /// proc_filesystems(5): the name is the last word of a line.
+    static func fileSystems(_ text: String) -> Set<String> {
+        Set(text.split(separator: "\n").compactMap { $0.split(whereSeparator: \.isWhitespace).last.map(String.init) })
+    }
+
+    static func allowsUserNamespaces(limit: String?, clone: String?, root: Bool) -> Bool {
+        guard let limit, let number = UInt64(trimmed(limit)), number > 0 else { return false }
+        return root || clone.map { trimmed($0) != "0" } ?? true
+    }
+
+    private static func trimmed(_ text: String) -> String { text.filter { !$0.isWhitespace } }
+}
