@@ -11,6 +11,9 @@ public struct ResourceUlimit: Sendable, Hashable {
         self.soft = soft
         self.hard = hard
     }
+
+    /// The name that runtime-spec gives it, such as `RLIMIT_NOFILE`.
+    public var resource: String { "RLIMIT_\(name.uppercased())" }
 }
 
 /// A limit on one block device (io.max).
