@@ -1,4 +1,146 @@
+/*
+ * The player: runs a launch plan in a freshly cloned child, up to execve.
+ *
+ * Everything the child needs is laid out by the caller before the clone, in plain structures and open descriptors. The
+ * child allocates nothing, takes no lock and calls nothing of libc that is not async-signal-safe, because the process
+ * it was cloned from may have had other threads in the middle of anything.
+ */
 #ifndef CLAUNCH_H
 #define CLAUNCH_H
-int mlr_launch_version(void);
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a step does; the comment names the members of mlr_step it reads. */
+enum mlr_step_kind {
+    MLR_STEP_BECOME_ROOT,      /* - : ids 0 and no supplementary group, in a user namespace just entered */
+    MLR_STEP_JOIN,             /* descriptor, a (kind of namespace) */
+    MLR_STEP_UNSHARE,          /* a (kinds) */
+    MLR_STEP_TIME_OFFSETS,     /* text: lines for timens_offsets; makes and enters the time namespace */
+    MLR_STEP_ISOLATE_MOUNTS,   /* - : no mount event of the host comes in or goes out */
+    MLR_STEP_ATTACH_ROOT,      /* descriptor: detached mount */
+    MLR_STEP_OWN_ROOT,         /* - : the present root is the container's (a joined mount namespace) */
+    MLR_STEP_MOUNT,            /* path, text (type), list (key, value or NULL, …), a set, b propagation, source */
+    MLR_STEP_BIND,             /* path, descriptor (detached mount), flags */
+    MLR_STEP_NODE,             /* path, mode with type, a major, b minor, owner, group */
+    MLR_STEP_LINK,             /* path, text (target) */
+    MLR_STEP_MASK,             /* path */
+    MLR_STEP_READ_ONLY,        /* path */
+    MLR_STEP_DIRECTORY,        /* path */
+    MLR_STEP_CONSOLE,          /* a rows, b columns, owner */
+    MLR_STEP_HOOKS,            /* hooks, count, text (directory to run in) */
+    MLR_STEP_ENTER_ROOT,       /* a: 1 to chroot where pivot_root cannot */
+    MLR_STEP_ROOT_PROPAGATION, /* b */
+    MLR_STEP_ROOT_READ_ONLY,   /* - */
+    MLR_STEP_HOST_NAME,        /* text */
+    MLR_STEP_DOMAIN_NAME,      /* text */
+    MLR_STEP_SYSCTL,           /* path below /proc/sys, text */
+    MLR_STEP_OWN_ATTRIBUTE,    /* path below /proc/self, text */
+    MLR_STEP_LOOPBACK,         /* - */
+    MLR_STEP_SESSION,          /* - : setsid */
+    MLR_STEP_KEYRING,          /* text */
+    MLR_STEP_LIMIT,            /* mode (resource), a soft, b hard */
+    MLR_STEP_SCHEDULER,        /* data: struct sched_attr */
+    MLR_STEP_IO_PRIORITY,      /* a */
+    MLR_STEP_PERSONALITY,      /* a */
+    MLR_STEP_MEMORY_POLICY,    /* a mode with flags, data: node mask, size in bits */
+    MLR_STEP_AFFINITY,         /* data: cpu mask, size in bytes */
+    MLR_STEP_FILE_MASK,        /* mode */
+    MLR_STEP_STREAMS,          /* owner, flags */
+    MLR_STEP_WORKING_DIRECTORY,/* path, flags */
+    MLR_STEP_BOUNDING_SET,     /* a */
+    MLR_STEP_USER,             /* owner, group, data: gid_t[], size in groups */
+    MLR_STEP_CAPABILITIES,     /* a effective, b permitted, c inheritable, d ambient */
+    MLR_STEP_NO_NEW_PRIVILEGES,/* - */
+    MLR_STEP_SECCOMP,          /* data: struct sock_filter[], size in filters, a flags */
+    MLR_STEP_FIND_PROGRAM,     /* list of candidate paths */
+    MLR_STEP_GATE,             /* - */
+    MLR_STEP_EXECUTE,          /* list (arguments), environment */
+};
+
+enum {
+    MLR_TARGET_IS_FILE = 1,     /* BIND: the mount point to create is a file */
+    MLR_TARGET_IS_STRICT = 2,   /* MOUNT: no symbolic link on the way, and a real directory */
+    MLR_STREAMS_CHOWN = 1,      /* STREAMS: give them to the container's user */
+    MLR_DIRECTORY_EARLY = 1,    /* WORKING_DIRECTORY: before the ids change; EACCES is left to the later step */
+};
+
+struct mlr_hook {
+    const char *path;
+    const char *const *arguments;
+    const char *const *environment;
+    int timeout_milliseconds; /* -1: none */
+};
+
+struct mlr_step {
+    uint32_t kind, flags;
+    int32_t descriptor;
+    uint32_t mode, owner, group;
+    uint64_t a, b, c, d;
+    const char *path, *text, *source;
+    const char *const *list;
+    const char *const *environment;
+    const struct mlr_hook *hooks;
+    const void *data;
+    size_t size;
+};
+
+struct mlr_join {
+    int32_t descriptor;
+    uint32_t kinds;
+};
+
+struct mlr_launch {
+    uint64_t namespaces;           /* CLONE_NEW* of the clone that makes the container's process */
+    const struct mlr_join *joins;  /* joined by a stage of its own before that clone, in this order */
+    size_t join_count;
+    int32_t cgroup;                /* directory, or -1 */
+    int32_t channel;               /* the child's end of a SOCK_SEQPACKET pair */
+    int32_t caller_channel;        /* the other end, which the child must not keep */
+    int32_t gate;                  /* O_PATH of a FIFO, or -1 */
+    int32_t hook_state;            /* file with the state that hooks read, or -1 */
+    int32_t streams[3];            /* -1: the container's /dev/null */
+    bool inherit_streams;
+    const int32_t *extra;          /* become 3, 4, … */
+    size_t extra_count;
+    const struct mlr_step *steps;
+    size_t step_count;
+};
+
+enum mlr_report_kind {
+    MLR_REPORT_FAILED,    /* step, error, text; the child is gone or going */
+    MLR_REPORT_STAGED,    /* error holds the pid of the container's process */
+    MLR_REPORT_CONSOLE,   /* one descriptor: the controlling side of the terminal */
+    MLR_REPORT_GATE,      /* all is done but what follows the gate; the channel closes */
+    MLR_REPORT_EXECUTING, /* execve is next; the end of the channel means that it happened */
+};
+
+struct mlr_report {
+    uint32_t kind;
+    int32_t step;
+    int32_t error; /* positive errno */
+    char text[244];
+};
+
+/* Clones the child (or the stage that will), which waits for one byte on its channel before its first step. Returns 0
+   and fills pid and pidfd, or -errno. Blocks all signals meanwhile. */
+int mlr_launch(const struct mlr_launch *launch, int *pid, int *pidfd);
+
+/* Runs a program to its end with nothing but the environment given, standard input from `input` (rewound) and output to
+   `output` or, for -1, the caller's; in `directory` unless NULL. Returns the wait status (wait(2)), -ETIMEDOUT after killing
+   it, or -errno when it could not be run. Async-signal-safe. */
+int mlr_run_hook(const struct mlr_hook *hook, int input, const char *directory);
+
+/* A process that does nothing but hold new namespaces open. */
+struct mlr_holder {
+    int pid, pidfd;
+    void *stack;
+};
+int mlr_hold_namespaces(struct mlr_holder *holder, uint64_t kinds);
+void mlr_release_namespaces(struct mlr_holder *holder);
+
+/* The wait status the kernel keeps with the pidfd of a reaped process, or -errno. */
+int mlr_pidfd_exit_status(int pidfd);
+
 #endif

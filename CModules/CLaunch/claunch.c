@@ -1,2 +1,0 @@
-#include "claunch.h"
-int mlr_launch_version(void) { return 1; }

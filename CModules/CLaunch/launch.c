@@ -1,0 +1,102 @@
+/* The clone, or the two of them where namespaces are joined first. */
+#include "player.h"
+
+#include <linux/sched.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL
+#endif
+#ifndef CLONE_CLEAR_SIGHAND
+#define CLONE_CLEAR_SIGHAND 0x100000000ULL
+#endif
+
+/* The signals this process ignores; CLONE_CLEAR_SIGHAND leaves them ignored, and a program would start deaf to them. */
+static uint64_t ignored_signals(void) {
+    char text[4096];
+    int status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    if (status < 0) return ~0ULL;
+    ssize_t got = read(status, text, sizeof text - 1);
+    close(status);
+    if (got <= 0) return ~0ULL;
+    text[got] = 0;
+    const char *field = strstr(text, "SigIgn:");
+    if (!field) return ~0ULL;
+    uint64_t mask = 0;
+    for (field += strcspn(field, "\t ") + 1; *field && *field != '\n'; field++)
+        mask = mask << 4 | (uint64_t)(*field <= '9' ? *field - '0' : (*field | 0x20) - 'a' + 10);
+    return mask;
+}
+
+static void heed_signals(uint64_t ignored) {
+    // The kernel's layout of an all-default action: whatever the processor, all zeroes.
+    uint64_t action[8] = {0};
+    for (int number = 1; number <= 64; number++)
+        if (ignored >> (number - 1) & 1) syscall(SYS_rt_sigaction, number, action, NULL, 8);
+}
+
+static long clone_container(const struct mlr_launch *launch, uint64_t flags, uint64_t namespaces, int *pidfd) {
+    struct kernel_clone_arguments arguments = {
+        .flags = flags | namespaces | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+        .pidfd = (uintptr_t)pidfd,
+        .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
+    };
+    if (launch->cgroup >= 0 && !(launch->join_count > 0 && !(flags & CLONE_PARENT))) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = (uint64_t)launch->cgroup;
+    }
+    long child = syscall(SYS_clone3, &arguments, sizeof arguments);
+    return child < 0 ? -errno : child;
+}
+
+static int join_all(struct player *player) {
+    // Processes of the namespaces to be joined must not look into this one, which is still the runtime.
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return -errno;
+    for (size_t i = 0; i < player->launch->join_count; i++) {
+        const struct mlr_join *join = &player->launch->joins[i];
+        player->step = -2 - (int)i;
+        if (setns(join->descriptor, (int)join->kinds) < 0) return -errno;
+    }
+    return 0;
+}
+
+/* Joins, then makes the container's process as its sibling: a child of the caller, born inside. */
+static void play_stage(const struct mlr_launch *launch, uint64_t ignored) {
+    struct player player = {.launch = launch, .step = -1, .channel = launch->channel};
+    int result = join_all(&player), pidfd = -1;
+    if (result == 0) {
+        player.step = -1;
+        long child = clone_container(launch, CLONE_PARENT, launch->namespaces, &pidfd);
+        if (child == 0) {
+            heed_signals(ignored);
+            mlr_play_to_the_end(launch);
+        }
+        result = child < 0 ? (int)child : 0;
+        if (result == 0) mlr_send_report(&player, MLR_REPORT_STAGED, (int)child, -1);
+    }
+    if (result < 0) mlr_send_report(&player, MLR_REPORT_FAILED, -result, -1);
+    _exit(result < 0);
+}
+
+int mlr_launch(const struct mlr_launch *launch, int *pid, int *pidfd) {
+    uint64_t ignored = ignored_signals();
+    uint64_t all = ~0ULL, before;
+    int opened = -1;
+    // The kernel's own mask: glibc's functions keep two signals of its own open.
+    if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all) < 0) return -errno;
+    bool staged = launch->join_count > 0;
+    long child = clone_container(launch, 0, staged ? 0 : launch->namespaces, &opened);
+    if (child == 0) {
+        close(launch->caller_channel);
+        if (staged) play_stage(launch, ignored);
+        heed_signals(ignored);
+        mlr_play_to_the_end(launch);
+    }
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+    if (child < 0) return (int)child;
+    *pid = (int)child;
+    *pidfd = opened;
+    return 0;
+}

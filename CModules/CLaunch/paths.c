@@ -1,0 +1,195 @@
+/* Paths of the container, resolved once, below its root, to a descriptor; and a procfs nobody else can touch. */
+#include "player.h"
+
+#include <limits.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <sys/vfs.h>
+
+size_t mlr_append(char *buffer, size_t room, size_t used, const char *text) {
+    while (*text && used + 1 < room) buffer[used++] = *text++;
+    buffer[used < room ? used : room - 1] = 0;
+    return used;
+}
+
+size_t mlr_append_number(char *buffer, size_t room, size_t used, unsigned long number) {
+    char digits[24];
+    size_t at = sizeof digits;
+    digits[--at] = 0;
+    do digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    return mlr_append(buffer, room, used, digits + at);
+}
+
+static int open_below(int directory, const char *path, int flags, uint64_t resolve) {
+    struct open_how how = {.flags = (uint64_t)flags | O_CLOEXEC, .resolve = resolve};
+    for (int attempt = 0; attempt < 128; attempt++) {
+        long result = syscall(SYS_openat2, directory, path, &how, sizeof how);
+        // A rename on the way makes the kernel unsure that a ".." stayed inside; only a retry can tell.
+        if (result >= 0 || (errno != EAGAIN && errno != EINTR)) return result < 0 ? -errno : (int)result;
+    }
+    return -EAGAIN;
+}
+
+static const char *relative(const char *path) {
+    while (*path == '/') path++;
+    return *path ? path : ".";
+}
+
+int mlr_in_root(struct player *player, const char *path, int flags, uint64_t further_resolve) {
+    return open_below(
+        player->root, relative(path), flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | further_resolve);
+}
+
+/* Opens the longest part of a path that is there; *rest is what remains of it. */
+static int open_present_part(struct player *player, const char *path, const char **rest, uint64_t resolve) {
+    char prefix[PATH_MAX];
+    path = relative(path);
+    size_t length = strlen(path);
+    if (length >= sizeof prefix) return -ENAMETOOLONG;
+    memcpy(prefix, path, length + 1);
+    for (;;) {
+        int opened = mlr_in_root(player, prefix, O_PATH, resolve);
+        if (opened != -ENOENT) {
+            *rest = relative(path + length);
+            return opened;
+        }
+        while (length > 0 && prefix[length - 1] != '/') length--;
+        while (length > 0 && prefix[length - 1] == '/') length--;
+        prefix[length] = 0;
+        if (length == 0) {
+            *rest = path;
+            return mlr_in_root(player, ".", O_PATH, 0);
+        }
+    }
+}
+
+/* Makes one directory and goes into it; consumes `directory`. */
+static int enter_new_directory(int directory, const char *name) {
+    int opened;
+    if (mkdirat(directory, name, 0755) < 0 && errno != EEXIST) {
+        opened = -errno;
+    } else {
+        opened = openat(directory, name, O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
+        if (opened < 0) opened = -errno;
+    }
+    close(directory);
+    return opened;
+}
+
+static int enter_new_file(int directory, const char *name) {
+    int opened = openat(directory, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (opened >= 0) {
+        close(opened);
+        opened = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    }
+    if (opened < 0) opened = -errno;
+    close(directory);
+    return opened;
+}
+
+/* Makes what is missing of a path, component by component through descriptors. With `name` the last component is left
+   to the caller, and *name points at it. */
+static int make_rest(int directory, const char *rest, bool file, const char **name) {
+    while (directory >= 0 && *rest && strcmp(rest, ".") != 0) {
+        char component[NAME_MAX + 1];
+        size_t length = strcspn(rest, "/");
+        const char *next = rest + length;
+        while (*next == '/') next++;
+        bool last = *next == 0;
+        if (last && name) {
+            *name = rest;
+            return directory;
+        }
+        if (length > NAME_MAX) {
+            close(directory);
+            return -ENAMETOOLONG;
+        }
+        memcpy(component, rest, length);
+        component[length] = 0;
+        if (strcmp(component, "..") == 0) {
+            close(directory);
+            return -EINVAL;
+        }
+        directory = last && file ? enter_new_file(directory, component) : enter_new_directory(directory, component);
+        rest = next;
+    }
+    return directory;
+}
+
+int mlr_make_target(struct player *player, const char *path, bool file, uint64_t further_resolve) {
+    const char *rest;
+    int opened = open_present_part(player, path, &rest, further_resolve);
+    if (opened < 0) return opened;
+    return make_rest(opened, rest, file, NULL);
+}
+
+int mlr_make_parent(struct player *player, const char *path, const char **name) {
+    char parent[PATH_MAX];
+    const char *clean = relative(path);
+    const char *slash = strrchr(clean, '/');
+    *name = slash ? slash + 1 : clean;
+    if (**name == 0 || strcmp(*name, ".") == 0 || strcmp(*name, "..") == 0) return -EINVAL;
+    size_t length = slash ? (size_t)(slash - clean) : 0;
+    if (length >= sizeof parent) return -ENAMETOOLONG;
+    memcpy(parent, clean, length);
+    parent[length] = 0;
+    return mlr_make_target(player, parent, false, 0);
+}
+
+static int is_procfs_root(int descriptor) {
+    struct statfs system;
+    struct stat status;
+    if (fstatfs(descriptor, &system) < 0 || fstat(descriptor, &status) < 0) return -errno;
+    return system.f_type == PROC_SUPER_MAGIC && status.st_ino == 1 ? 0 : -EXDEV;
+}
+
+int mlr_procfs(struct player *player) {
+    if (player->procfs >= 0) return player->procfs;
+    int context = (int)syscall(SYS_fsopen, "proc", 1 /* FSOPEN_CLOEXEC */);
+    if (context >= 0) {
+        if (syscall(SYS_fsconfig, context, 6 /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0) == 0)
+            player->procfs = (int)syscall(SYS_fsmount, context, 1 /* FSMOUNT_CLOEXEC */, 0);
+        close(context);
+    }
+    if (player->procfs < 0) {
+        // A user namespace below a masked /proc may not mount another: then the one that is there, if it is one.
+        int opened = open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (opened < 0) return -errno;
+        int verdict = is_procfs_root(opened);
+        if (verdict < 0) {
+            close(opened);
+            return verdict;
+        }
+        player->procfs = opened;
+    }
+    return player->procfs;
+}
+
+static int write_once(int descriptor, const char *text) {
+    size_t length = strlen(text);
+    ssize_t written = write(descriptor, text, length);
+    int result = written < 0 ? -errno : written == (ssize_t)length ? 0 : -EIO;
+    close(descriptor);
+    return result;
+}
+
+int mlr_write_procfs(struct player *player, const char *path, const char *text) {
+    int procfs = mlr_procfs(player);
+    if (procfs < 0) return procfs;
+    int opened = open_below(procfs, path, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
+    return opened < 0 ? opened : write_once(opened, text);
+}
+
+int mlr_open_own_procfs(struct player *player, const char *path, int flags) {
+    char full[128];
+    int procfs = mlr_procfs(player);
+    if (procfs < 0) return procfs;
+    // "self" is a link; the number behind it depends on which pid namespace this procfs shows.
+    ssize_t length = readlinkat(procfs, "self", full, 32);
+    if (length < 0) return -errno;
+    full[length] = 0;
+    size_t used = mlr_append(full, sizeof full, (size_t)length, "/");
+    mlr_append(full, sizeof full, used, path);
+    RESULT(openat(procfs, full, flags | O_CLOEXEC));
+}

@@ -1,0 +1,204 @@
+/* What makes the process itself: its user, rights, limits, files, and at last its program. */
+#include "player.h"
+
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#ifndef PR_CAP_AMBIENT
+#define PR_CAP_AMBIENT 47
+#endif
+
+/* Raw system calls: glibc's own versions of these would try to reach every thread of the process this is a copy of. */
+int mlr_step_user(const struct mlr_step *step) {
+    if (syscall(SYS_setgroups, step->size, step->data) < 0) return -errno;
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return -errno;
+    if (syscall(SYS_setresgid, step->group, step->group, step->group) < 0) return -errno;
+    if (syscall(SYS_setresuid, step->owner, step->owner, step->owner) < 0) return -errno;
+    return 0;
+}
+
+int mlr_step_bounding_set(const struct mlr_step *step) {
+    for (unsigned capability = 0; capability < 64; capability++) {
+        if (step->a >> capability & 1) continue;
+        int present = prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
+        if (present < 0) return 0; // the kernel knows no further one
+        if (present && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0) return -errno;
+    }
+    return 0;
+}
+
+int mlr_step_capabilities(const struct mlr_step *step) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {
+        {(uint32_t)step->a, (uint32_t)step->b, (uint32_t)step->c},
+        {(uint32_t)(step->a >> 32), (uint32_t)(step->b >> 32), (uint32_t)(step->c >> 32)},
+    };
+    if (syscall(SYS_capset, &header, data) < 0) return -errno;
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) return -errno;
+    for (unsigned capability = 0; capability < 64; capability++)
+        if (step->d >> capability & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0)
+            return -errno;
+    return prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+int mlr_step_seccomp(const struct mlr_step *step) {
+    struct sock_fprog program = {.len = (unsigned short)step->size, .filter = (struct sock_filter *)step->data};
+    RESULT(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, step->a, &program));
+}
+
+int mlr_step_loopback(void) {
+    int socket_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (socket_ < 0) return -errno;
+    struct ifreq request = {.ifr_name = "lo"};
+    int result = ioctl(socket_, SIOCGIFFLAGS, &request);
+    if (result == 0) {
+        request.ifr_flags |= IFF_UP;
+        result = ioctl(socket_, SIOCSIFFLAGS, &request);
+    }
+    if (result < 0) result = -errno;
+    close(socket_);
+    return result;
+}
+
+/* Offsets may be set only while nobody is in the new time namespace, so it is made for children first and entered after. */
+int mlr_step_time_offsets(struct player *player, const struct mlr_step *step) {
+    if (unshare(CLONE_NEWTIME) < 0) return -errno;
+    if (step->text && *step->text) {
+        int offsets = mlr_open_own_procfs(player, "timens_offsets", O_WRONLY);
+        if (offsets < 0) return offsets;
+        ssize_t written = write(offsets, step->text, strlen(step->text));
+        int failure = written < 0 ? -errno : 0;
+        close(offsets);
+        if (failure) return failure;
+    }
+    int namespace_ = mlr_open_own_procfs(player, "ns/time_for_children", O_RDONLY);
+    if (namespace_ < 0) return namespace_;
+    int result = setns(namespace_, CLONE_NEWTIME) < 0 ? -errno : 0;
+    close(namespace_);
+    return result;
+}
+
+/* Moves a descriptor out of the way of those the program will find. */
+static int lift(int descriptor, int lowest) { RESULT(fcntl(descriptor, F_DUPFD_CLOEXEC, lowest)); }
+
+static int lift_kept(int *descriptor, int lowest) {
+    if (*descriptor < 0) return 0;
+    int lifted = lift(*descriptor, lowest);
+    if (lifted < 0) return lifted;
+    *descriptor = lifted;
+    return 0;
+}
+
+static int open_null(struct player *player) {
+    int opened = mlr_in_root(player, "dev/null", O_RDWR, 0);
+    if (opened >= 0 && !mlr_is_null(opened)) {
+        close(opened);
+        return -ENODEV;
+    }
+    return opened;
+}
+
+/* A program that opens /dev/stdout again needs to own what is behind it. Not every file can be given away. */
+static void give_away(int descriptor, uint32_t owner) {
+    if (!mlr_is_null(descriptor)) (void)!fchown(descriptor, owner, (gid_t)-1);
+}
+
+static int place_extra(const struct mlr_launch *launch, int lowest) {
+    for (size_t i = 0; i < launch->extra_count; i++) {
+        int lifted = lift(launch->extra[i], lowest);
+        if (lifted < 0) return lifted;
+        // Descriptors are the lowest free ones in order, so that each can be found again.
+        ((int32_t *)launch->extra)[i] = lifted;
+    }
+    for (size_t i = 0; i < launch->extra_count; i++)
+        if (dup3(launch->extra[i], 3 + (int)i, 0) < 0 && errno != EINVAL) return -errno;
+    return 0;
+}
+
+int mlr_step_streams(struct player *player, const struct mlr_step *step) {
+    const struct mlr_launch *launch = player->launch;
+    int lowest = 3 + (int)launch->extra_count;
+    int result = lift_kept(&player->channel, lowest);
+    if (result == 0) result = lift_kept(&player->gate, lowest);
+    if (result == 0) result = lift_kept(&player->procfs, lowest);
+    if (result == 0) result = lift_kept(&player->root, lowest);
+    if (result < 0) return result;
+    int sources[3];
+    for (int i = 0; i < 3; i++) {
+        int source = player->terminal >= 0         ? player->terminal
+                     : launch->inherit_streams   ? i
+                     : launch->streams[i] >= 0 ? launch->streams[i]
+                                                 : open_null(player);
+        sources[i] = source < 0 ? source : lift(source, lowest);
+        if (sources[i] < 0) return sources[i];
+    }
+    if (player->terminal >= 0 && ioctl(sources[0], TIOCSCTTY, 0) < 0) return -errno;
+    for (int i = 0; i < 3; i++) {
+        if (step->flags & MLR_STREAMS_CHOWN) give_away(sources[i], step->owner);
+        if (dup3(sources[i], i, 0) < 0) return -errno;
+    }
+    return place_extra(launch, lowest);
+}
+
+int mlr_step_working_directory(struct player *player, const struct mlr_step *step) {
+    char place[PATH_MAX];
+    if (chdir(step->path) < 0) {
+        // Root without rights on a network file system may be refused where the user is not.
+        if (step->flags & MLR_DIRECTORY_EARLY && errno == EACCES) return 0;
+        return -errno;
+    }
+    long length = syscall(SYS_getcwd, place, sizeof place);
+    if (length < 0) return -errno;
+    // A directory outside the root, as /proc/self/fd/N of a leaked descriptor, has no path the kernel could give.
+    if (place[0] == '/') return 0;
+    mlr_detail(player, "it lies outside the container's root");
+    return -ENOTDIR;
+}
+
+int mlr_step_find_program(struct player *player, const struct mlr_step *step) {
+    int result = -ENOENT;
+    for (const char *const *candidate = step->list; *candidate; candidate++) {
+        struct stat status;
+        if (fstatat(AT_FDCWD, *candidate, &status, 0) < 0) {
+            if (errno != ENOENT && errno != ENOTDIR) result = -errno;
+        } else if (!S_ISREG(status.st_mode)) {
+            result = -EACCES;
+        } else if (syscall(SYS_faccessat, AT_FDCWD, *candidate, X_OK) < 0) {
+            result = -errno;
+        } else {
+            player->program = *candidate;
+            return 0;
+        }
+    }
+    return result;
+}
+
+/* Opening the FIFO waits for whoever lets the container go; it stays open, close-on-exec, to tell how the execution went. */
+int mlr_step_gate(struct player *player) {
+    char path[32];
+    mlr_send_report(player, MLR_REPORT_GATE, 0, -1);
+    close(player->channel);
+    player->channel = -1;
+    size_t used = mlr_append(path, sizeof path, 0, "fd/");
+    mlr_append_number(path, sizeof path, used, (unsigned long)player->gate);
+    int opened = mlr_open_own_procfs(player, path, O_WRONLY);
+    if (opened < 0) return opened;
+    if (write(opened, "0", 1) != 1) return -errno;
+    player->channel = opened;
+    return 0;
+}
+
+int mlr_step_execute(struct player *player, const struct mlr_step *step) {
+    unsigned first = 3 + (unsigned)player->launch->extra_count;
+    if (syscall(SYS_close_range, first, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) < 0) return -errno;
+    mlr_send_report(player, MLR_REPORT_EXECUTING, 0, -1);
+    uint64_t none = 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
+    RESULT(execve(player->program, (char *const *)step->list, (char *const *)step->environment));
+}

@@ -1,0 +1,68 @@
+internal import CLinux
+public import LinuxSystem
+public import OCISpec
+
+/// A further process in a running container.
+public struct ExecRequest: Sendable {
+    /// The container's first process, whose namespaces are joined.
+    public var container: ContainerProcess
+    /// What this host can do; ``HostFacts/discover()`` tells.
+    public var host: HostFacts
+    /// What to run; user, capabilities and the rest are as in a container's own `process`.
+    public var process: RuntimeSpec.Process
+    public var seccomp: RuntimeSpec.Seccomp?
+    /// The container's cgroup2 directory, or one below it.
+    public var cgroup: SharedDescriptor?
+    public var streams: LaunchRequest.Streams
+    public var extraDescriptors: [SharedDescriptor]
+    public var seccompCache: String?
+
+    public init(
+        container: ContainerProcess, host: HostFacts, process: RuntimeSpec.Process, seccomp: RuntimeSpec.Seccomp? = nil,
+        cgroup: SharedDescriptor? = nil, streams: LaunchRequest.Streams = .inherited,
+        extraDescriptors: [SharedDescriptor] = [], seccompCache: String? = nil
+    ) {
+        self.container = container
+        self.host = host
+        self.process = process
+        self.seccomp = seccomp
+        self.cgroup = cgroup
+        self.streams = streams
+        self.extraDescriptors = extraDescriptors
+        self.seccompCache = seccompCache
+    }
+}
+
+/// Starts further processes in running containers.
+public enum ContainerExec {
+    /// Joins the namespaces of the container's first process and its cgroup, then becomes the program. Returns when the
+    /// program runs.
+    public static func run(_ request: ExecRequest) throws(LaunchError) -> ContainerProcess {
+        let kinds: [RuntimeSpec.Namespace.Kind]
+        do throws(SystemError) { kinds = try foreignNamespaces(of: request.container.pid) } catch { throw .system(error) }
+        let plan: LaunchPlan
+        do throws(PlanError) {
+            plan = try LaunchPlanner.plan(
+                exec: request.process, seccomp: request.seccomp, container: request.container.pid,
+                host: request.host, joining: kinds)
+        } catch { throw .setting(path: error.problems.first?.path ?? "", error.problems.first?.message ?? "") }
+        let launch = LaunchRequest(
+            plan: plan, root: nil, streams: request.streams, cgroup: request.cgroup,
+            extraDescriptors: request.extraDescriptors, seccompCache: request.seccompCache)
+        let program = try PlayerProgram(launch)
+        let flags = kinds.filter { $0 != .cgroup }.reduce(0) { $0 | $1.cloneFlag }
+        if flags != 0 { program.join(request.container, kinds: flags) }
+        return try Launcher.play(program, launch)
+    }
+
+    /// Those in which a process lives and this one does not; setns(2) refuses to join a user namespace one is in.
+    private static func foreignNamespaces(of pid: Int32) throws(SystemError) -> [RuntimeSpec.Namespace.Kind] {
+        var kinds: [RuntimeSpec.Namespace.Kind] = []
+        for kind in RuntimeSpec.Namespace.Kind.allCases {
+            // A kernel without this kind of namespace has no link for it.
+            guard let own = try? File.readLink("/proc/thread-self/ns/\(kind.link)") else { continue }
+            if try File.readLink("/proc/\(pid)/ns/\(kind.link)") != own { kinds.append(kind) }
+        }
+        return kinds
+    }
+}

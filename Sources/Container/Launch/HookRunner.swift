@@ -1,0 +1,45 @@
+internal import CLaunch
+internal import CLinux
+internal import Glibc
+internal import LinuxSystem
+internal import OCISpec
+
+/// Runs hooks on the host's side of a container (runtime-spec, config.md, POSIX-platform hooks).
+enum HookRunner {
+    static func encode(_ hook: RuntimeSpec.Hook, in arena: PlayerArena) -> mlr_hook {
+        mlr_hook(
+            path: arena.string(hook.path), arguments: arena.strings(hook.args.isEmpty ? [hook.path] : hook.args),
+            environment: arena.strings(hook.env),
+            timeout_milliseconds: hook.timeout.map { Int32(clamping: $0 * 1000) } ?? -1)
+    }
+
+    /// Runs hooks one after the other in `directory`, each with the state on its standard input and nothing but its own
+    /// environment: an image's variables must not steer programs of the host.
+    static func run(
+        _ hooks: [RuntimeSpec.Hook], stage: String, state: ContainerState, in directory: String?
+    ) throws(LaunchError) {
+        if hooks.isEmpty { return }
+        let input: OwnedDescriptor
+        do throws(SystemError) { input = try file(state) } catch { throw .system(error) }
+        let arena = PlayerArena()
+        for hook in hooks {
+            var encoded = encode(hook, in: arena)
+            let status = mlr_run_hook(&encoded, input.rawValue, directory.map(arena.string))
+            if status == 0 { continue }
+            throw .hook("\(stage) hook \(hook.path) \(outcome(status, timeout: hook.timeout))")
+        }
+    }
+
+    static func file(_ state: ContainerState) throws(SystemError) -> OwnedDescriptor {
+        let file = OwnedDescriptor(taking: try check(mlr_memfd_create("state", 0), "create a memory file"))
+        try File.writeAll(state.json.bytes(), to: file.rawValue)
+        return file
+    }
+
+    private static func outcome(_ status: Int32, timeout: Int?) -> String {
+        if status == -ETIMEDOUT { return "did not end within \(timeout ?? 0) s and was killed" }
+        if status < 0 { return "cannot be run: \(LaunchError.reason(Errno(rawValue: -status)))" }
+        if status & 0x7F == 0 { return "exited with code \(status >> 8)" }
+        return "was killed by \(SignalName(number: status & 0x7F)?.description ?? "signal \(status & 0x7F)")"
+    }
+}

@@ -1,0 +1,96 @@
+internal import CLaunch
+internal import CLinux
+internal import Glibc
+internal import LinuxSystem
+internal import OCISpec
+
+/// The launching side of the channel to the player.
+struct LaunchConversation {
+    private let channel: SharedDescriptor
+    private let plan: LaunchPlan
+
+    init(_ channel: SharedDescriptor, plan: LaunchPlan) {
+        self.channel = channel
+        self.plan = plan
+    }
+
+    /// Lets the waiting player begin.
+    func letGo() throws(LaunchError) {
+        var byte: UInt8 = 1
+        let sent = retrying { mlr_send_descriptors(channel.rawValue, &byte, 1, nil, 0, 0) }
+        // A player that died already tells more by its end than by the broken channel.
+        if sent < 0, sent != -Int64(EPIPE) { throw .system(SystemError("talk to the new process", Errno(rawValue: Int32(-sent)))) }
+    }
+
+    /// The pid of the container's process, which a stage made after joining namespaces.
+    func staged(by stage: ContainerProcess) throws(LaunchError) -> Int32 {
+        guard let (report, _) = try receive() else { throw .died(try end(of: stage), during: nil) }
+        if report.kind == MLR_REPORT_STAGED.rawValue { return report.error }
+        throw failure(report)
+    }
+
+    /// Follows the player to its program or its gate; returns the terminal that it made.
+    func follow(_ process: ContainerProcess) throws(LaunchError) -> SharedDescriptor? {
+        var console: SharedDescriptor?
+        var executing = false
+        while let (report, descriptor) = try receive() {
+            switch mlr_report_kind(report.kind) {
+            case MLR_REPORT_CONSOLE: console = descriptor
+            case MLR_REPORT_EXECUTING: executing = true
+            case MLR_REPORT_GATE: return console
+            default: throw failure(report)
+            }
+        }
+        if executing { return console }
+        throw .died(try end(of: process), during: nil)
+    }
+
+    private func end(of process: ContainerProcess) throws(LaunchError) -> ExitStatus {
+        do throws(SystemError) { return try process.wait() } catch { throw .system(error) }
+    }
+
+    private func receive() throws(LaunchError) -> (mlr_report, SharedDescriptor?)? {
+        var report = mlr_report()
+        var descriptor: Int32 = -1
+        var count = 1
+        let got = retrying {
+            count = 1
+            return mlr_receive_descriptors(
+                channel.rawValue, &report, MemoryLayout<mlr_report>.size, &descriptor, &count, 0)
+        }
+        if got == 0 || got == -Int64(ECONNRESET) { return nil }
+        if got < 0 { throw .system(SystemError("listen to the new process", Errno(rawValue: Int32(-got)))) }
+        return (report, count == 1 ? SharedDescriptor(taking: descriptor) : nil)
+    }
+
+    private func failure(_ report: mlr_report) -> LaunchError {
+        let errno = Errno(rawValue: report.error)
+        if report.step < -1 {
+            let index = Int(-2 - report.step)
+            let namespace = index < plan.joined.count ? plan.joined[index] : nil
+            if let namespace { return .step(.join(namespace), errno, detail: "") }
+            return .system(SystemError("join the container's namespaces", errno))
+        }
+        guard report.step >= 0 else { return .system(SystemError("create a process in the container", errno)) }
+        let step = plan.steps[Int(report.step)]
+        switch step {
+        case .findProgram(let name, _):
+            return errno == .noSuchFile ? .programNotFound(name) : .programNotExecutable(name, errno)
+        case .execute(let arguments, _): return .programNotExecutable(arguments.first ?? "", errno)
+        case .hooks(let stage, _): return .hook(hookText(stage, report))
+        default: return .step(step, errno, detail: report.detail)
+        }
+    }
+
+    private func hookText(_ stage: String, _ report: mlr_report) -> String {
+        if report.error == ECANCELED { return "\(stage) hook \(report.detail)" }
+        let reason = report.error == ETIMEDOUT ? "did not end in time and was killed" : "cannot be run: \(LaunchError.reason(Errno(rawValue: report.error)))"
+        return "\(stage) hook \(report.detail) \(reason)"
+    }
+}
+
+extension mlr_report {
+    var detail: String {
+        withUnsafeBytes(of: text) { bytes in String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+}

@@ -1,0 +1,138 @@
+public import OCISpec
+
+/// Turns a configuration into a ``LaunchPlan``. Pure: the same input gives the same plan, and nothing is looked up.
+public struct LaunchPlanner {
+    /// What the plan depends on beside the configuration.
+    public struct Options: Sendable, Equatable {
+        /// Against which relative paths of the configuration are read; absolute.
+        public var bundle: String
+        /// Wait at a gate before the program.
+        public var isGated: Bool
+        /// Give the container a session keyring of this name; nil leaves it the caller's.
+        public var keyring: String?
+        /// The container's cgroup directory, shown to a container without a cgroup namespace.
+        public var cgroup: String?
+
+        public init(bundle: String = "/", isGated: Bool = false, keyring: String? = nil, cgroup: String? = nil) {
+            self.bundle = bundle
+            self.isGated = isGated
+            self.keyring = keyring
+            self.cgroup = cgroup
+        }
+    }
+
+    let spec: RuntimeSpec
+    let linux: RuntimeSpec.Linux
+    let host: HostFacts
+    let options: Options
+    var plan = LaunchPlan()
+    var problems: [JSONError] = []
+
+    /// Plans a container. Throws every problem at once: what the specification rules out and what this host cannot do.
+    public static func plan(
+        _ spec: RuntimeSpec, host: HostFacts, options: Options = Options()
+    ) throws(PlanError) -> LaunchPlan {
+        var planner = LaunchPlanner(
+            spec: spec, linux: spec.linux ?? RuntimeSpec.Linux(), host: host, options: options)
+        planner.problems = spec.problems()
+        planner.planContainer()
+        if !planner.problems.isEmpty { throw PlanError(planner.problems) }
+        return planner.plan
+    }
+
+    /// Plans a further process of a running container, `joining` those of its namespaces that are not the caller's.
+    public static func plan(
+        exec process: RuntimeSpec.Process, seccomp: RuntimeSpec.Seccomp?, container: Int32, host: HostFacts,
+        joining kinds: [RuntimeSpec.Namespace.Kind]
+    ) throws(PlanError) -> LaunchPlan {
+        let linux = RuntimeSpec.Linux(seccomp: seccomp)
+        let spec = RuntimeSpec(process: process, linux: linux)
+        var planner = LaunchPlanner(spec: spec, linux: linux, host: host, options: Options())
+        planner.problems = process.problems(path: "process")
+        // A cgroup namespace is joined by the process itself: its parent may stay outside the container's cgroup.
+        if kinds.contains(.user) { planner.add(.becomeRoot(tolerant: false)) }
+        if kinds.contains(.cgroup) { planner.add(.join(.init(.cgroup, path: "/proc/\(container)/ns/cgroup"))) }
+        planner.add(.ownRoot)
+        if process.terminal { planner.add(.console(path: nil, owner: process.user.uid)) }
+        planner.planProcess(process, path: "process", ownsUserNamespace: kinds.contains(.user))
+        if !planner.problems.isEmpty { throw PlanError(planner.problems) }
+        return planner.plan
+    }
+
+    mutating func add(_ step: LaunchStep) { plan.steps.append(step) }
+
+    mutating func object(_ path: String, _ message: String) {
+        problems.append(JSONError(path: path, message: message))
+    }
+
+    func creates(_ kind: RuntimeSpec.Namespace.Kind) -> Bool {
+        linux.namespaces.contains { $0.kind == kind && $0.path == nil }
+    }
+
+    func joins(_ kind: RuntimeSpec.Namespace.Kind) -> Bool {
+        linux.namespaces.contains { $0.kind == kind && $0.path != nil }
+    }
+
+    func has(_ kind: RuntimeSpec.Namespace.Kind) -> Bool { creates(kind) || joins(kind) }
+
+    private mutating func planContainer() {
+        planNamespaces()
+        if creates(.mount) {
+            planRoot()
+        } else {
+            refuseMountsWithoutNamespace()
+            add(.ownRoot)
+        }
+        planNames()
+        guard let process = spec.process else { return object("process", "is missing") }
+        planProcess(process, path: "process", ownsUserNamespace: has(.user))
+    }
+
+    private mutating func planNamespaces() {
+        // Two kinds are made by the process itself: the cgroup namespace takes the cgroup one is in as its root, and
+        // a time namespace takes offsets only while nobody is in it.
+        plan.created = RuntimeSpec.Namespace.Kind.allCases.filter { creates($0) && $0 != .cgroup && $0 != .time }
+        let joined = linux.namespaces.filter { $0.path != nil && $0.kind != .cgroup }
+        // The user namespace last: with it go the rights over namespaces that belong to the host's.
+        plan.joined = joined.filter { $0.kind != .user } + joined.filter { $0.kind == .user }
+        if creates(.user) {
+            plan.uidMappings = linux.uidMappings
+            plan.gidMappings = linux.gidMappings
+            if !host.userNamespaces {
+                object("linux.namespaces", "this host allows no user namespace (sysctl user.max_user_namespaces)")
+            }
+        }
+        if creates(.time) { add(.timeNamespace(linux.timeOffsets)) }
+        if has(.user) { add(.becomeRoot(tolerant: false)) }
+        if creates(.cgroup) { add(.unshareCgroup) }
+        if let cgroup = linux.namespaces.first(where: { $0.kind == .cgroup && $0.path != nil }) { add(.join(cgroup)) }
+        for name in linux.netDevices.keys.sorted() {
+            object("linux.netDevices.\(name)", "moving network devices is not supported")
+        }
+        if linux.intelRdt != nil { object("linux.intelRdt", "resource control (resctrl) is not supported") }
+    }
+
+    private mutating func refuseMountsWithoutNamespace() {
+        for (path, isSet) in [
+            ("mounts", !spec.mounts.isEmpty), ("linux.devices", !linux.devices.isEmpty),
+            ("linux.maskedPaths", !linux.maskedPaths.isEmpty), ("linux.readonlyPaths", !linux.readonlyPaths.isEmpty),
+            ("root.readonly", spec.root?.readonly ?? false),
+        ] where isSet {
+            object(path, "needs a new mount namespace in linux.namespaces: it would change the host or another container")
+        }
+        if !has(.mount) {
+            object("linux.namespaces", "has no mount namespace: the container would have the host's file systems")
+        }
+    }
+
+    private mutating func planNames() {
+        if let name = spec.hostname { add(.hostName(name)) }
+        if let name = spec.domainname { add(.domainName(name)) }
+        for (name, value) in linux.sysctl.sorted(by: { $0.key < $1.key }) {
+            let objection = Sysctl.objection(name, network: has(.network), ipc: has(.ipc), uts: has(.uts))
+            if let objection { object("linux.sysctl.\(name)", objection) }
+            add(.sysctl(name: name, value: value))
+        }
+        if creates(.network) { add(.loopback) }
+    }
+}

@@ -1,0 +1,101 @@
+internal import CLaunch
+internal import CLinux
+internal import Glibc
+public import LinuxSystem
+internal import OCISpec
+
+/// Makes a process and plays a plan in it, up to its program or its start gate.
+///
+/// May be called from any thread of any process: no signal disposition, no namespace and no working directory of the
+/// caller changes, and no other child of it is waited for.
+public enum Launcher {
+    /// Returns when the program runs, or waits at the request's gate; otherwise nothing is left of the attempt.
+    public static func launch(_ request: LaunchRequest) throws(LaunchError) -> ContainerProcess {
+        try play(try PlayerProgram(request), request)
+    }
+
+    static func play(_ program: PlayerProgram, _ request: LaunchRequest) throws(LaunchError) -> ContainerProcess {
+        let (conversation, process) = try begin(program, request)
+        do throws(LaunchError) {
+            try prepare(process, request, hookState: program.hookState)
+            try conversation.letGo()
+            process.console = try conversation.follow(process)
+            return process
+        } catch {
+            _ = try? process.kill()
+            throw error
+        }
+    }
+
+    private static func begin(
+        _ program: PlayerProgram, _ request: LaunchRequest
+    ) throws(LaunchError) -> (LaunchConversation, ContainerProcess) {
+        let conversation: LaunchConversation
+        let first: ContainerProcess
+        do throws(SystemError) {
+            var ends: [Int32] = [-1, -1]
+            try check(mlr_socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), &ends), "create a socket pair")
+            let childEnd = OwnedDescriptor(taking: ends[1])
+            conversation = LaunchConversation(SharedDescriptor(taking: ends[0]), plan: request.plan)
+            var launch = program.launch
+            launch.channel = childEnd.rawValue
+            launch.caller_channel = ends[0]
+            var pid: Int32 = 0
+            var pidfd: Int32 = -1
+            let kinds = request.plan.created.map(\.rawValue).joined(separator: ", ")
+            try check(
+                mlr_launch(&launch, &pid, &pidfd),
+                "create a process\(kinds.isEmpty ? "" : " in new namespaces (\(kinds))")")
+            first = try process(pid, OwnedDescriptor(taking: pidfd))
+        } catch {
+            throw .system(error)
+        }
+        if program.launch.join_count == 0 { return (conversation, first) }
+        return (conversation, try secondProcess(of: first, conversation))
+    }
+
+    /// The stage's child is a child of the caller too, so its number stays its own until it is waited for.
+    private static func secondProcess(
+        of stage: ContainerProcess, _ conversation: LaunchConversation
+    ) throws(LaunchError) -> ContainerProcess {
+        do throws(LaunchError) {
+            let pid = try conversation.staged(by: stage)
+            do throws(SystemError) {
+                try stage.wait()
+                return try process(pid, OwnedDescriptor(taking: try check(mlr_pidfd_open(pid), "open process \(pid)")))
+            } catch { throw .system(error) }
+        } catch {
+            _ = try? stage.kill()
+            throw error
+        }
+    }
+
+    static func process(_ pid: Int32, _ pidfd: consuming OwnedDescriptor) throws(SystemError) -> ContainerProcess {
+        guard let startTime = ProcessFacts.startTime(of: pid) else {
+            throw SystemError("look up process \(pid)", .noSuchProcess)
+        }
+        return ContainerProcess(pid: pid, pidfd: pidfd, startTime: startTime)
+    }
+
+    /// What only the launching process can do for the new one.
+    private static func prepare(
+        _ process: ContainerProcess, _ request: LaunchRequest, hookState: SharedDescriptor?
+    ) throws(LaunchError) {
+        let plan = request.plan
+        do throws(SystemError) {
+            if plan.created.contains(.user) {
+                try UserNamespace.map(process: process.pid, uid: plan.uidMappings, gid: plan.gidMappings)
+            }
+            if let adjustment = plan.oomScoreAdjustment {
+                try File.put("\(adjustment)", into: "/proc/\(process.pid)/oom_score_adj")
+            }
+            if let hookState, var state = request.hookState {
+                state.pid = process.pid
+                try File.writeAll(state.json.bytes(), to: hookState.rawValue)
+            }
+        } catch {
+            throw .system(error)
+        }
+        try request.whenCreated?(process)
+    }
+}

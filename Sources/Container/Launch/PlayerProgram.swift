@@ -1,0 +1,315 @@
+internal import CLaunch
+internal import CLinux
+internal import Glibc
+internal import LinuxSystem
+internal import OCISpec
+
+/// A plan and a request laid out for the C player, with every file open that the child will need.
+final class PlayerProgram {
+    let arena = PlayerArena()
+    private var kept: [SharedDescriptor] = []
+    private var steps: [mlr_step] = []
+    private var joins: [mlr_join] = []
+    private(set) var launch = mlr_launch()
+    /// What hooks inside the container read; the launcher fills it once the pid is known.
+    private(set) var hookState: SharedDescriptor?
+    private let request: LaunchRequest
+
+    init(_ request: LaunchRequest) throws(LaunchError) {
+        self.request = request
+        launch.cgroup = request.cgroup?.rawValue ?? -1
+        launch.gate = -1
+        launch.hook_state = -1
+        launch.channel = -1
+        launch.caller_channel = -1
+        try encodeStreams()
+        try encodeGate()
+        for step in request.plan.steps {
+            do throws(SystemError) {
+                steps.append(try encode(step))
+            } catch {
+                throw Self.failure(of: step, error)
+            }
+        }
+        try encodeSeccomp()
+        for namespace in request.plan.joined { try join(namespace) }
+        launch.namespaces = request.plan.created.reduce(0) { $0 | $1.cloneFlag }
+        launch.steps = UnsafePointer(arena.copy(steps))
+        launch.step_count = steps.count
+        launch.joins = UnsafePointer(arena.copy(joins))
+        launch.join_count = joins.count
+    }
+
+    /// Namespaces of a running process, joined in one call.
+    func join(_ process: ContainerProcess, kinds: UInt64) {
+        joins.append(mlr_join(descriptor: process.pidfd, kinds: UInt32(kinds)))
+        launch.joins = UnsafePointer(arena.copy(joins))
+        launch.join_count = joins.count
+    }
+
+    private static func failure(of step: LaunchStep, _ error: SystemError) -> LaunchError {
+        .step(step, error.errno, detail: "cannot \(error.operation)\(error.path.map { " \($0)" } ?? "")")
+    }
+
+    private func keep(_ descriptor: consuming OwnedDescriptor) -> Int32 {
+        let shared = SharedDescriptor(descriptor)
+        kept.append(shared)
+        return shared.rawValue
+    }
+
+    private func join(_ namespace: RuntimeSpec.Namespace) throws(LaunchError) {
+        do throws(SystemError) {
+            let opened = try File.open(namespace.path ?? "", O_RDONLY)
+            joins.append(mlr_join(descriptor: keep(opened), kinds: UInt32(namespace.kind.cloneFlag)))
+        } catch {
+            throw Self.failure(of: .join(namespace), error)
+        }
+    }
+
+    private func encodeStreams() throws(LaunchError) {
+        launch.streams = (-1, -1, -1)
+        switch request.streams {
+        case .inherited: launch.inherit_streams = true
+        case .files(let input, let output, let error):
+            launch.streams = (input?.rawValue ?? -1, output?.rawValue ?? -1, error?.rawValue ?? -1)
+        case .console:
+            guard request.plan.steps.contains(where: { if case .console = $0 { true } else { false } }) else {
+                throw .setting(path: "process.terminal", "is false, but a terminal is asked for")
+            }
+        }
+        let extra = request.extraDescriptors.map(\.rawValue)
+        launch.extra = UnsafePointer(arena.copy(extra))
+        launch.extra_count = extra.count
+    }
+
+    private func encodeGate() throws(LaunchError) {
+        let gated = request.plan.steps.contains(.gate)
+        switch request.gate {
+        case .none:
+            if gated { throw .setting(path: "gate", "the plan has a start gate, but the request has none") }
+        case .fifo(let path):
+            do throws(SystemError) {
+                launch.gate = keep(try File.open(path, MLR_O_PATH | O_NOFOLLOW))
+            } catch { throw .system(error) }
+        }
+    }
+
+    /// The compiled policy goes into its step last: it is the one part that takes a library.
+    private func encodeSeccomp() throws(LaunchError) {
+        guard let seccomp = request.plan.seccomp,
+            let index = steps.firstIndex(where: { $0.kind == MLR_STEP_SECCOMP.rawValue })
+        else { return }
+        do throws(SeccompError) {
+            let program = try SeccompFilter.compile(seccomp, cache: request.seccompCache)
+            steps[index].data = UnsafeRawPointer(arena.copy(program))
+            steps[index].size = program.count / 8
+        } catch {
+            throw .setting(path: "linux.seccomp", "\(error)")
+        }
+    }
+
+    // MARK: Steps
+
+    private func encode(_ step: LaunchStep) throws(SystemError) -> mlr_step {
+        switch step {
+        case .becomeRoot(let tolerant): make(MLR_STEP_BECOME_ROOT) { $0.a = tolerant ? 1 : 0 }
+        case .join(let namespace):
+            try make(MLR_STEP_JOIN) { step throws(SystemError) in
+                step.descriptor = keep(try File.open(namespace.path ?? "", O_RDONLY))
+                step.a = namespace.kind.cloneFlag
+            }
+        case .unshareCgroup: make(MLR_STEP_UNSHARE) { $0.a = UInt64(MLR_CLONE_NEWCGROUP) }
+        case .timeNamespace(let offsets):
+            make(MLR_STEP_TIME_OFFSETS) {
+                let lines = offsets.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.secs) \($0.value.nanosecs)\n" }
+                $0.text = arena.string(lines.joined())
+            }
+        case .isolateMounts: make(MLR_STEP_ISOLATE_MOUNTS)
+        case .attachRoot: try make(MLR_STEP_ATTACH_ROOT) { step throws(SystemError) in step.descriptor = try openRoot() }
+        case .ownRoot: make(MLR_STEP_OWN_ROOT)
+        case .mount(let mount): encode(mount)
+        case .bind(let bind): try encode(bind)
+        case .node(let node): encode(node)
+        case .link(let path, let target):
+            make(MLR_STEP_LINK) {
+                $0.path = arena.string(path)
+                $0.text = arena.string(target)
+            }
+        case .mask(let path): make(MLR_STEP_MASK) { $0.path = arena.string(path) }
+        case .readOnly(let path): make(MLR_STEP_READ_ONLY) { $0.path = arena.string(path) }
+        case .directory(let path): make(MLR_STEP_DIRECTORY) { $0.path = arena.string(path) }
+        case .console(let path, let owner):
+            make(MLR_STEP_CONSOLE) {
+                $0.path = path.map(arena.string)
+                $0.owner = owner
+                if case .console(let size?) = request.streams {
+                    $0.a = UInt64(size.height)
+                    $0.b = UInt64(size.width)
+                }
+            }
+        case .hooks(_, let hooks): try encode(hooks)
+        case .enterRoot: make(MLR_STEP_ENTER_ROOT)
+        case .rootPropagation(let propagation):
+            make(MLR_STEP_ROOT_PROPAGATION) {
+                $0.b = propagation.bit | (propagation.isRecursive ? UInt64(MLR_MS_REC) : 0)
+            }
+        case .rootReadOnly: make(MLR_STEP_ROOT_READ_ONLY)
+        default: try encodeProcess(step)
+        }
+    }
+
+    private func encodeProcess(_ step: LaunchStep) throws(SystemError) -> mlr_step {
+        switch step {
+        case .hostName(let name): make(MLR_STEP_HOST_NAME) { $0.text = arena.string(name) }
+        case .domainName(let name): make(MLR_STEP_DOMAIN_NAME) { $0.text = arena.string(name) }
+        case .sysctl(let name, let value):
+            make(MLR_STEP_SYSCTL) {
+                $0.path = arena.string("sys/\(Sysctl.path(name))")
+                $0.text = arena.string(value)
+            }
+        case .ownAttribute(let name, let value):
+            make(MLR_STEP_OWN_ATTRIBUTE) {
+                $0.path = arena.string(name)
+                $0.text = arena.string(value)
+            }
+        case .loopback: make(MLR_STEP_LOOPBACK)
+        case .session: make(MLR_STEP_SESSION)
+        case .keyring(let name): make(MLR_STEP_KEYRING) { $0.text = arena.string(name) }
+        case .resourceLimit(let limit):
+            make(MLR_STEP_LIMIT) {
+                $0.mode = UInt32(RuntimeSpec.ResourceLimit.numbers[limit.type] ?? -1)
+                $0.a = limit.soft
+                $0.b = limit.hard
+            }
+        case .scheduler(let scheduler):
+            make(MLR_STEP_SCHEDULER) { $0.data = UnsafeRawPointer(arena.copy(SchedulingValues.attributes(scheduler))) }
+        case .ioPriority(let priority): make(MLR_STEP_IO_PRIORITY) { $0.a = SchedulingValues.ioPriority(priority) }
+        case .personality(let personality):
+            make(MLR_STEP_PERSONALITY) { $0.a = SchedulingValues.personality(personality) }
+        case .memoryPolicy(let policy):
+            make(MLR_STEP_MEMORY_POLICY) {
+                let mask = BitList(policy.nodes ?? "")?.words(width: 64) ?? []
+                $0.a = SchedulingValues.memoryPolicy(policy)
+                $0.data = mask.isEmpty ? nil : UnsafeRawPointer(arena.copy(mask))
+                // The kernel counts one bit less than it is told.
+                $0.size = mask.isEmpty ? 0 : mask.count * 64 + 1
+            }
+        case .affinity(let list):
+            make(MLR_STEP_AFFINITY) {
+                let mask = BitList(list)?.words(width: 64) ?? []
+                $0.data = UnsafeRawPointer(arena.copy(mask))
+                $0.size = mask.count * 8
+            }
+        case .fileMask(let mask): make(MLR_STEP_FILE_MASK) { $0.mode = mask }
+        case .streams(let owner):
+            make(MLR_STEP_STREAMS) {
+                $0.owner = owner
+                $0.flags = MLR_STREAMS_CHOWN.rawValue
+            }
+        case .workingDirectory(let path, let early):
+            make(MLR_STEP_WORKING_DIRECTORY) {
+                $0.path = arena.string(path)
+                $0.flags = early ? MLR_DIRECTORY_EARLY.rawValue : 0
+            }
+        case .boundingSet(let mask): make(MLR_STEP_BOUNDING_SET) { $0.a = mask }
+        case .user(let user):
+            make(MLR_STEP_USER) {
+                $0.owner = user.uid
+                $0.group = user.gid
+                $0.data = UnsafeRawPointer(arena.copy(user.additionalGids))
+                $0.size = user.additionalGids.count
+            }
+        case .capabilities(let masks):
+            make(MLR_STEP_CAPABILITIES) {
+                $0.a = masks.effective
+                $0.b = masks.permitted
+                $0.c = masks.inheritable
+                $0.d = masks.ambient
+            }
+        case .noNewPrivileges: make(MLR_STEP_NO_NEW_PRIVILEGES)
+        case .seccomp(let flags): make(MLR_STEP_SECCOMP) { $0.a = flags }
+        case .findProgram(_, let candidates): make(MLR_STEP_FIND_PROGRAM) { $0.list = arena.strings(candidates) }
+        case .gate: make(MLR_STEP_GATE)
+        case .execute(let arguments, let environment):
+            make(MLR_STEP_EXECUTE) {
+                $0.list = arena.strings(arguments)
+                $0.environment = arena.strings(environment)
+            }
+        default: throw SystemError("understand a step of the plan", .invalidArgument)
+        }
+    }
+
+    private func make(_ kind: mlr_step_kind) -> mlr_step { make(kind) { _ in } }
+
+    private func make<Failure: Error>(
+        _ kind: mlr_step_kind, _ fill: (inout mlr_step) throws(Failure) -> Void
+    ) throws(Failure) -> mlr_step {
+        var step = mlr_step()
+        step.kind = kind.rawValue
+        step.descriptor = -1
+        try fill(&step)
+        return step
+    }
+
+    private func encode(_ mount: FileSystemMount) -> mlr_step {
+        make(MLR_STEP_MOUNT) {
+            $0.path = arena.string(mount.target)
+            $0.text = arena.string(mount.type)
+            $0.source = mount.source.map(arena.string)
+            // A value starts with "=", so that an empty one is not taken for a flag.
+            $0.list = arena.strings(mount.options.flatMap { [$0.name, $0.value.map { "=\($0)" } ?? ""] })
+            $0.a = mount.attributes.set
+            $0.b = mount.propagation?.bit ?? 0
+            $0.flags = mount.isStrict ? MLR_TARGET_IS_STRICT.rawValue : 0
+        }
+    }
+
+    private func encode(_ bind: BindMount) throws(SystemError) -> mlr_step {
+        let source = try BindSource(bind)
+        return make(MLR_STEP_BIND) {
+            $0.path = arena.string(bind.target)
+            $0.flags = source.isDirectory ? 0 : MLR_TARGET_IS_FILE.rawValue
+            kept.append(source.mount)
+            $0.descriptor = source.mount.rawValue
+        }
+    }
+
+    private func encode(_ node: DeviceNode) -> mlr_step {
+        make(MLR_STEP_NODE) {
+            let type = node.type == "b" ? S_IFBLK : node.type == "p" ? S_IFIFO : S_IFCHR
+            $0.path = arena.string(node.path)
+            $0.mode = UInt32(type) | node.mode
+            $0.a = UInt64(node.major)
+            $0.b = UInt64(node.minor)
+            $0.owner = node.uid
+            $0.group = node.gid
+        }
+    }
+
+    private func encode(_ hooks: [RuntimeSpec.Hook]) throws(SystemError) -> mlr_step {
+        if hookState == nil {
+            let state = SharedDescriptor(taking: try check(mlr_memfd_create("state", 0), "create a memory file"))
+            hookState = state
+            launch.hook_state = state.rawValue
+        }
+        return make(MLR_STEP_HOOKS) {
+            $0.hooks = UnsafePointer(arena.copy(hooks.map { HookRunner.encode($0, in: arena) }))
+            $0.size = hooks.count
+        }
+    }
+
+    private func openRoot() throws(SystemError) -> Int32 {
+        switch request.root {
+        case .mount(let mount):
+            kept.append(mount)
+            return mount.rawValue
+        case .path(let path):
+            let flags = MLR_OPEN_TREE_CLONE | MLR_AT_RECURSIVE
+            return keep(
+                OwnedDescriptor(
+                    taking: try check(
+                        mlr_open_tree(AT_FDCWD, path, UInt32(flags)), "open the root file system", path: path)))
+        case nil: throw SystemError("open the root file system", .invalidArgument)
+        }
+    }
+}

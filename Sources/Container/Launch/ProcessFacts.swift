@@ -1,0 +1,31 @@
+internal import CLaunch
+internal import CLinux
+internal import LinuxSystem
+internal import OCISpec
+
+/// What procfs and pidfds tell of a process.
+enum ProcessFacts {
+    /// Field 22 of `/proc/<pid>/stat`; nil when there is no such process.
+    static func startTime(of pid: Int32) -> UInt64? {
+        guard let text = try? File.readText("/proc/\(pid)/stat"),
+            // The name, field 2, may hold anything; what follows its last parenthesis is numbers.
+            let end = text.lastIndex(of: ")")
+        else { return nil }
+        let fields = text[text.index(after: end)...].split(separator: " ")
+        return fields.count > 19 ? UInt64(fields[19]) : nil
+    }
+
+    static func exitStatus(code: Int32, value: Int32) -> ExitStatus {
+        if code == Int32(MLR_CLD_EXITED) { return .exited(value) }
+        guard let signal = SignalName(number: value) else { return .unknown }
+        return .killed(signal, coreDumped: code == Int32(MLR_CLD_DUMPED))
+    }
+
+    /// The exit status the kernel keeps with a pidfd after the process was reaped (6.15 and later).
+    static func exitStatus(pidfd: Int32) -> ExitStatus? {
+        let status = mlr_pidfd_exit_status(pidfd)
+        guard status >= 0 else { return nil }
+        if status & 0x7F == 0 { return .exited(status >> 8 & 0xFF) }
+        return SignalName(number: status & 0x7F).map { .killed($0, coreDumped: status & 0x80 != 0) }
+    }
+}
