@@ -39,7 +39,9 @@ public enum ContainerExec {
     /// program runs.
     public static func run(_ request: ExecRequest) throws(LaunchError) -> ContainerProcess {
         let kinds: [RuntimeSpec.Namespace.Kind]
-        do throws(SystemError) { kinds = try foreignNamespaces(of: request.container.pid) } catch { throw .system(error) }
+        do throws(SystemError) { kinds = try foreignNamespaces(of: request.container.pid) } catch {
+            throw .system(error)
+        }
         let plan: LaunchPlan
         do throws(PlanError) {
             plan = try LaunchPlanner.plan(

@@ -19,7 +19,9 @@ struct LaunchConversation {
         var byte: UInt8 = 1
         let sent = retrying { mlr_send_descriptors(channel.rawValue, &byte, 1, nil, 0, 0) }
         // A player that died already tells more by its end than by the broken channel.
-        if sent < 0, sent != -Int64(EPIPE) { throw .system(SystemError("talk to the new process", Errno(rawValue: Int32(-sent)))) }
+        if sent < 0, sent != -Int64(EPIPE) {
+            throw .system(SystemError("talk to the new process", Errno(rawValue: Int32(-sent))))
+        }
     }
 
     /// The pid of the container's process, which a stage made after joining namespaces.
@@ -84,7 +86,10 @@ struct LaunchConversation {
 
     private func hookText(_ stage: String, _ report: mlr_report) -> String {
         if report.error == ECANCELED { return "\(stage) hook \(report.detail)" }
-        let reason = report.error == ETIMEDOUT ? "did not end in time and was killed" : "cannot be run: \(LaunchError.reason(Errno(rawValue: report.error)))"
+        let reason =
+            report.error == ETIMEDOUT
+            ? "did not end in time and was killed"
+            : "cannot be run: \(LaunchError.reason(Errno(rawValue: report.error)))"
         return "\(stage) hook \(report.detail) \(reason)"
     }
 }

@@ -104,7 +104,9 @@ extension LaunchPlanner {
     private mutating func planScheduling(_ process: RuntimeSpec.Process, path: String) {
         if let scheduler = process.scheduler {
             check(scheduler.policy, in: SchedulingValues.policies.keys, "\(path).scheduler.policy")
-            for flag in scheduler.flags { check(flag, in: SchedulingValues.schedulerFlags.keys, "\(path).scheduler.flags") }
+            for flag in scheduler.flags {
+                check(flag, in: SchedulingValues.schedulerFlags.keys, "\(path).scheduler.flags")
+            }
             add(.scheduler(scheduler))
         }
         if let priority = process.ioPriority {

@@ -118,7 +118,8 @@ public struct LaunchPlanner {
             ("linux.maskedPaths", !linux.maskedPaths.isEmpty), ("linux.readonlyPaths", !linux.readonlyPaths.isEmpty),
             ("root.readonly", spec.root?.readonly ?? false),
         ] where isSet {
-            object(path, "needs a new mount namespace in linux.namespaces: it would change the host or another container")
+            object(
+                path, "needs a new mount namespace in linux.namespaces: it would change the host or another container")
         }
         if !has(.mount) {
             object("linux.namespaces", "has no mount namespace: the container would have the host's file systems")

@@ -1,4 +1,4 @@
-internal import OCISpec
+public import OCISpec
 
 extension LaunchStep {
     /// The step in words that read after "cannot", with the path or value it is about.
@@ -131,7 +131,10 @@ extension FileSystemMount {
         object["source"] = source.map { .string($0) }
         object["target"] = .string(target)
         if !options.isEmpty {
-            object["options"] = .array(options.map { .string($0.value.map { value in "\($0.name)=\(value)" } ?? $0.name) })
+            object["options"] = .array(
+                options.map { option in
+                    .string(option.value.map { "\(option.name)=\($0)" } ?? option.name)
+                })
         }
         if !attributes.isEmpty { object["attributes"] = .array(attributes.words.map { .string($0) }) }
         object["propagation"] = propagation.map { .string($0.rawValue) }

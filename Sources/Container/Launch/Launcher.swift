@@ -1,7 +1,7 @@
 internal import CLaunch
 internal import CLinux
 internal import Glibc
-public import LinuxSystem
+internal import LinuxSystem
 internal import OCISpec
 
 /// Makes a process and plays a plan in it, up to its program or its start gate.

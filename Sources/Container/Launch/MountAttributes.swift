@@ -10,7 +10,7 @@ public struct MountAttributes: Sendable, Equatable {
         self.clear = clear
     }
 
-    public var isEmpty: Bool { set == 0 && clear == 0 }
+    public var isEmpty: Bool { self.set == 0 && clear == 0 }
 
     static let readOnly = UInt64(MLR_MOUNT_ATTR_RDONLY)
     static let noSetID = UInt64(MLR_MOUNT_ATTR_NOSUID)
@@ -50,10 +50,13 @@ public struct MountAttributes: Sendable, Equatable {
         ]
         var words: [String] = []
         for (bit, on, off) in names {
-            if set & bit != 0 { words.append(on) }
-            else if clear & bit != 0, bit & Self.accessTime == 0 { words.append(off) }
+            if self.set & bit != 0 {
+                words.append(on)
+            } else if clear & bit != 0, bit & Self.accessTime == 0 {
+                words.append(off)
+            }
         }
-        if clear & Self.accessTime != 0, set & Self.accessTime == 0 { words.append("relatime") }
+        if clear & Self.accessTime != 0, self.set & Self.accessTime == 0 { words.append("relatime") }
         return words
     }
 }

@@ -121,11 +121,14 @@ final class PlayerProgram {
         case .unshareCgroup: make(MLR_STEP_UNSHARE) { $0.a = UInt64(MLR_CLONE_NEWCGROUP) }
         case .timeNamespace(let offsets):
             make(MLR_STEP_TIME_OFFSETS) {
-                let lines = offsets.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.secs) \($0.value.nanosecs)\n" }
+                let lines = offsets.sorted { $0.key < $1.key }.map {
+                    "\($0.key) \($0.value.secs) \($0.value.nanosecs)\n"
+                }
                 $0.text = arena.string(lines.joined())
             }
         case .isolateMounts: make(MLR_STEP_ISOLATE_MOUNTS)
-        case .attachRoot: try make(MLR_STEP_ATTACH_ROOT) { step throws(SystemError) in step.descriptor = try openRoot() }
+        case .attachRoot:
+            try make(MLR_STEP_ATTACH_ROOT) { step throws(SystemError) in step.descriptor = try openRoot() }
         case .ownRoot: make(MLR_STEP_OWN_ROOT)
         case .mount(let mount): encode(mount)
         case .bind(let bind): try encode(bind)
@@ -204,12 +207,12 @@ final class PlayerProgram {
         case .streams(let owner):
             make(MLR_STEP_STREAMS) {
                 $0.owner = owner
-                $0.flags = MLR_STREAMS_CHOWN.rawValue
+                $0.flags = UInt32(MLR_STREAMS_CHOWN)
             }
         case .workingDirectory(let path, let early):
             make(MLR_STEP_WORKING_DIRECTORY) {
                 $0.path = arena.string(path)
-                $0.flags = early ? MLR_DIRECTORY_EARLY.rawValue : 0
+                $0.flags = early ? UInt32(MLR_DIRECTORY_EARLY) : 0
             }
         case .boundingSet(let mask): make(MLR_STEP_BOUNDING_SET) { $0.a = mask }
         case .user(let user):
@@ -260,7 +263,7 @@ final class PlayerProgram {
             $0.list = arena.strings(mount.options.flatMap { [$0.name, $0.value.map { "=\($0)" } ?? ""] })
             $0.a = mount.attributes.set
             $0.b = mount.propagation?.bit ?? 0
-            $0.flags = mount.isStrict ? MLR_TARGET_IS_STRICT.rawValue : 0
+            $0.flags = mount.isStrict ? UInt32(MLR_TARGET_IS_STRICT) : 0
         }
     }
 
@@ -268,7 +271,7 @@ final class PlayerProgram {
         let source = try BindSource(bind)
         return make(MLR_STEP_BIND) {
             $0.path = arena.string(bind.target)
-            $0.flags = source.isDirectory ? 0 : MLR_TARGET_IS_FILE.rawValue
+            $0.flags = source.isDirectory ? 0 : UInt32(MLR_TARGET_IS_FILE)
             kept.append(source.mount)
             $0.descriptor = source.mount.rawValue
         }
