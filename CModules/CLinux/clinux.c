@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/loop.h>
 #include <linux/openat2.h>
 #include <netinet/in.h>
@@ -499,3 +500,8 @@ int mlr_loop_attach(int backing_file, bool direct_io, char *path, size_t room) {
 }
 
 const char *mlr_error_sentence(int number) { return strerrordesc_np(number); }
+
+int mlr_become_user(unsigned uid, unsigned gid) {
+    if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0) return -errno;
+    return 0;
+}

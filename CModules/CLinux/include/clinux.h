@@ -210,4 +210,7 @@ int mlr_set_window_size(int descriptor, unsigned short rows, unsigned short colu
 /* Loop devices, for kernels that cannot mount a file system image from a file. Returns the open device. */
 int mlr_loop_attach(int backing_file, bool direct_io, char *path, size_t room);
 
+/* Becomes another user for good, in all threads: no supplementary groups, then real, effective and saved ids. */
+int mlr_become_user(unsigned uid, unsigned gid);
+
 #endif

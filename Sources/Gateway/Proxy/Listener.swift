@@ -1,0 +1,63 @@
+internal import NIOCore
+
+/// A client connection of a listener.
+protocol ListenerConnection: AnyObject {
+    /// Closes the connection if it makes no progress that its state asks for.
+    func check(now: NIODeadline)
+    /// The listener has closed: ends the connection as soon as nobody would notice.
+    func windDown()
+}
+
+/// A published port: where its connections go and who they are. Belongs to the event loop of its service.
+final class Listener {
+    private static let checkInterval: TimeAmount = .seconds(10)
+
+    let service: Service
+    let port: UInt16
+    let token: UInt64
+    private let events: EventInbox
+    private var connections: [ObjectIdentifier: any ListenerConnection] = [:]
+    private var check: Scheduled<Void>?
+    private(set) var isClosing = false
+
+    init(service: Service, port: UInt16, token: UInt64, events: EventInbox) {
+        self.service = service
+        self.port = port
+        self.token = token
+        self.events = events
+    }
+
+    func add(_ connection: any ListenerConnection) {
+        connections[ObjectIdentifier(connection)] = connection
+        service.statistics.connections += 1
+        service.statistics.connectionsAccepted += 1
+        if check == nil { scheduleCheck() }
+    }
+
+    func remove(_ connection: any ListenerConnection) {
+        guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+        service.statistics.connections -= 1
+        if connections.isEmpty {
+            check?.cancel()
+            check = nil
+            if isClosing { events.post(.listenerEmptied(token: token)) }
+        }
+    }
+
+    /// Nothing new is accepted any more: idle connections close, others after what they carry.
+    func close() {
+        isClosing = true
+        if connections.isEmpty { return events.post(.listenerEmptied(token: token)) }
+        for connection in connections.values { connection.windDown() }
+    }
+
+    /// One timer for all connections, and none while there are none.
+    private func scheduleCheck() {
+        check = service.loop.assumeIsolated().scheduleTask(in: Self.checkInterval) { [self] in
+            check = nil
+            let now = NIODeadline.now()
+            for connection in connections.values { connection.check(now: now) }
+            if !connections.isEmpty { scheduleCheck() }
+        }
+    }
+}
