@@ -89,7 +89,8 @@ final class RegistryRequester: Sendable {
             case 200, 206: return response
             case 301, 302, 303, 307, 308:
                 redirects += 1
-                address = try next(response, after: redirects)
+                let location = response.headers.first(name: "Location")
+                address = try follow(location, from: address, after: redirects)
             case 401 where address.origin == registry.origin && !isChallenged:
                 isChallenged = true
                 _ = try await response.body.collect(limit: 64 << 10)
@@ -102,13 +103,15 @@ final class RegistryRequester: Sendable {
         }
     }
 
-    private func next(_ response: TransportResponse, after redirects: Int) throws(RegistryError) -> WebAddress {
-        let from = response.address
+    /// Where a redirect leads, if it may be followed.
+    func follow(
+        _ location: String?, from: WebAddress, after redirects: Int
+    ) throws(RegistryError) -> WebAddress {
         let host = from.hostAndPort
         guard redirects <= Self.mostRedirects else {
             throw RegistryError(.server, "\(host) redirects more than \(Self.mostRedirects) times")
         }
-        guard let location = response.headers.first(name: "Location"), let next = from.resolving(location) else {
+        guard let location, let next = from.resolving(location) else {
             throw RegistryError(.server, "\(host) redirects, but to no usable URL")
         }
         guard next.scheme == .https || from.scheme == .http || (next.isLoopback && from.isLoopback) else {

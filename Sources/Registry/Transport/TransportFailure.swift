@@ -14,12 +14,18 @@ enum TransportFailure {
         case let silence as ResponseReceiver.Silence: return explain(silence, host: host)
         case let error as NIOConnectionError: return explain(error, address: address)
         case let error as HTTPClientError: return explain(error, address: address)
+        case HTTPParserError.invalidEOFState: return closedEarly(host)
         case let error as HTTPParserError:
             return RegistryError(
                 .server, "\(host) does not answer in HTTP: \(error)", remedy: "check the host and port",
                 isTransient: true, suggestsOtherScheme: true)
         case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError: return explainTLS(error, address: address)
+        // A host given as an address is connected to without the wrapping of NIOConnectionError.
+        case let error as IOError where error.errnoCode == ECONNREFUSED: return refused(address)
+        case let error as IOError where [ENETUNREACH, EHOSTUNREACH, ETIMEDOUT, EADDRNOTAVAIL].contains(error.errnoCode):
+            return unreachable(address, reason(error.errnoCode))
         case let error as IOError: return broken(host, reason(error.errnoCode))
+        case ChannelError.connectTimeout: return unreachable(address, "no answer in time")
         default: return broken(host, "\(error)")
         }
     }
@@ -38,7 +44,6 @@ enum TransportFailure {
     }
 
     private static func explain(_ error: NIOConnectionError, address: WebAddress) -> RegistryError {
-        let host = address.hostAndPort
         if error.connectionErrors.isEmpty {
             let cause = error.dnsAError ?? error.dnsAAAAError
             let unknown = cause as? SocketAddressError.UnknownHost
@@ -50,17 +55,25 @@ enum TransportFailure {
         }
         // Addresses are tried one after the other; a refusal says more than an address family that is not there.
         let numbers = error.connectionErrors.compactMap { ($0.error as? IOError)?.errnoCode }
-        if numbers.contains(ECONNREFUSED) {
-            return RegistryError(
-                .network, "cannot connect to \(host): \(reason(ECONNREFUSED))",
-                remedy: "check that the registry is running and listens on port \(address.port)",
-                suggestsOtherScheme: true)
-        }
+        if numbers.contains(ECONNREFUSED) { return refused(address) }
         if error.connectionErrors.contains(where: { $0.error is ChannelError }) {
             return unreachable(address, "no answer in time")
         }
         let texts = error.connectionErrors.map { describe($0.error) }
         return unreachable(address, texts.first ?? "no address answered")
+    }
+
+    private static func closedEarly(_ host: String) -> RegistryError {
+        RegistryError(
+            .network, "\(host) closed the connection before its answer was complete",
+            remedy: "check the network and try again", isTransient: true, suggestsOtherScheme: true)
+    }
+
+    private static func refused(_ address: WebAddress) -> RegistryError {
+        RegistryError(
+            .network, "cannot connect to \(address.hostAndPort): \(reason(ECONNREFUSED))",
+            remedy: "check that the registry is running and listens on port \(address.port)",
+            suggestsOtherScheme: true)
     }
 
     private static func unreachable(_ address: WebAddress, _ reason: String) -> RegistryError {
@@ -77,10 +90,7 @@ enum TransportFailure {
             return RegistryError(
                 .tls, "\(host) did not finish the TLS handshake in time", remedy: "check that \(host) speaks TLS",
                 isTransient: true, suggestsOtherScheme: true)
-        case .remoteConnectionClosed:
-            return RegistryError(
-                .network, "\(host) closed the connection before its answer was complete",
-                remedy: "check the network and try again", isTransient: true, suggestsOtherScheme: true)
+        case .remoteConnectionClosed: return closedEarly(host)
         case .cancelled: return .cancelled("the request to \(host)")
         case .invalidURL, .emptyHost:
             return RegistryError(.server, "\"\(address.text)\" is no usable URL", remedy: "check the registry's name")
