@@ -77,7 +77,7 @@ extension ArchiveError.Problem: CustomStringConvertible {
         case .pathTooLong(let limit): "its name is longer than \(limit) bytes"
         case .pathTooDeep(let limit): "its name is more than \(limit) directories deep"
         case .parentNotDirectory(let parent): "its parent \"\(parent)\" is no directory in this layer"
-        case .tooManySymbolicLinks: "its parent runs through more than 40 symbolic links"
+        case .tooManySymbolicLinks: "its parent runs through too many symbolic links"
         case .badWhiteout: "it is a whiteout that names nothing"
         case .rootNotDirectory: "it replaces the root directory by something else"
         case .emptyLinkTarget: "its link target is empty"

@@ -19,4 +19,6 @@ public struct ArchiveLimits: Sendable, Equatable {
     /// EROFS counts the shared attributes of an inode in one byte.
     static let extendedAttributeCount = 255
     static let symbolicLinks = 40
+    /// Bytes of symbolic links that all names of an archive together may be led through; a bound on time.
+    static let followedBytes: Int64 = 256 << 20
 }

@@ -10,7 +10,7 @@ enum ContentHash {
 
     static func sha256(of bytes: [UInt8]) -> OCISpec.Digest { OCISpec.Digest(sha256: SHA256.hash(data: bytes)) }
 
-    private static func sha512(_ hash: [UInt8]) -> OCISpec.Digest {
+    static func sha512(_ hash: [UInt8]) -> OCISpec.Digest {
         let digits = Array("0123456789abcdef".utf8)
         let hex = hash.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
         guard let digest = OCISpec.Digest("sha512:" + String(decoding: hex, as: UTF8.self)) else {
