@@ -161,6 +161,38 @@ import Testing
         await server.stop()
     }
 
+    @Test("a broken helper does not stop an anonymous pull, and is named where one is refused")
+    func brokenHelper() async throws {
+        let directory = try TemporaryDirectory()
+        let file = try directory.write("config.json", #"{"credsStore":"mlrun-nowhere"}"#)
+        for (script, isOpen) in [(Self.bearer(), true), (Self.basic, false)] {
+            let client = makeClient(credentials: CredentialSource(files: [file]))
+            try await withServer(client: client, script) { server, client in
+                guard !isOpen else {
+                    _ = try await client.manifest(for: server.reference())
+                    return
+                }
+                let error = try await failure { try await client.manifest(for: server.reference()) }
+                #expect(error.kind == .unauthorized)
+                #expect(error.message.contains("cannot run docker-credential-mlrun-nowhere"))
+                #expect(error.message.contains(file))
+            }
+        }
+    }
+
+    @Test("a request that waits for a token can be cancelled")
+    func cancelledWhileWaiting() async throws {
+        let bearer = Self.bearer()
+        let script: ScriptedServer.Script = { $0.path == "/token" ? Reply(fault: .silent) : bearer($0) }
+        try await withServer(client: makeClient(response: .seconds(60)), script) { server, client in
+            let reference = server.reference()
+            let request = Task { try await failure { try await client.manifest(for: reference) } }
+            while server.requests(to: "/token").isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+            request.cancel()
+            #expect(try await request.value.kind == .cancelled)
+        }
+    }
+
     @Test("403 is said to be a refusal, with the registry's words")
     func denied() async throws {
         let body = #"{"errors":[{"code":"DENIED","message":"your plan has ended"}]}"#

@@ -147,6 +147,19 @@ import Testing
         await server.stop()
     }
 
+    @Test(
+        "an IPv6 loopback address works like the others",
+        .enabled(if: ReservedPort.isIPv6Loopback, "this machine has no ::1"))
+    func ipv6() async throws {
+        try await withServer(host: "::1") { [registry] in
+            registry.answer($0)
+        } _: { server, client in
+            let reference = try ImageReference(parsing: "[::1]:\(server.port)/team/app:v1")
+            _ = try await client.manifest(for: reference)
+            #expect(server.requests.first?.headers.first(name: "Host") == "[::1]:\(server.port)")
+        }
+    }
+
     @Test("a client that was shut down refuses requests")
     func afterShutdown() async throws {
         let client = makeClient()

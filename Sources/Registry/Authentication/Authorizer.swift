@@ -10,9 +10,9 @@ actor Authorizer {
 
     /// How a repository wants to be addressed, learnt from its last challenge.
     private var learnt: [RegistryRepository: Way] = [:]
-    private var lookups: [RegistryRepository: Task<CredentialLookup, Never>] = [:]
+    private var lookups: [RegistryRepository: SharedWork<CredentialLookup>] = [:]
     private var fetched: [TokenRequest: BearerToken] = [:]
-    private var fetches: [TokenRequest: Task<Result<BearerToken, RegistryError>, Never>] = [:]
+    private var fetches: [TokenRequest: SharedWork<Result<BearerToken, RegistryError>>] = [:]
 
     private enum Way {
         case basic(String)
@@ -54,7 +54,7 @@ actor Authorizer {
             let offer = names.isEmpty ? "names no way to log in" : "wants \(names), which is not supported"
             throw RegistryError(.unauthorized, "\(host) asks for a login but \(offer)")
         }
-        let lookup = await lookUp(repository)
+        let lookup = try await lookUp(repository)
         guard let found = lookup.credentials else { throw Refusal.noCredentials(lookup, repository, host) }
         guard let basic = found.basic else {
             throw RegistryError(
@@ -68,7 +68,8 @@ actor Authorizer {
 
     /// Why a request was refused although everything known was sent along.
     func refusal(of repository: RegistryRepository, host: String, kind: RegistryError.Kind) async -> RegistryError {
-        let lookup = await lookUp(repository)
+        let lookup: CredentialLookup
+        do throws(RegistryError) { lookup = try await lookUp(repository) } catch { return error }
         guard let found = lookup.credentials else { return Refusal.noCredentials(lookup, repository, host, kind) }
         return Refusal.refused(found, repository, host, kind)
     }
@@ -78,35 +79,49 @@ actor Authorizer {
     ) async throws(RegistryError) -> String {
         learnt[repository] = .bearer(request)
         if let token = fetched[request], token.isFresh, token.header != rejected { return token.header }
-        let fetch: Task<Result<BearerToken, RegistryError>, Never>
-        if let running = fetches[request] {
-            fetch = running
-        } else {
-            let tokens = self.tokens
-            fetch = Task {
-                let lookup = await lookUp(repository)
-                do throws(RegistryError) {
-                    return .success(try await tokens.fetch(request, repository: repository, lookup: lookup))
-                } catch {
-                    return .failure(error)
-                }
-            }
-            fetches[request] = fetch
-        }
-        let result = await fetch.value
-        if fetches[request] == fetch {
-            fetches[request] = nil
-            fetched[request] = try? result.get()
-        }
+        let fetch = fetches[request] ?? startFetch(request, for: repository)
+        guard let result = await fetch.value() else { throw .cancelled("the request for a token") }
         return try result.get().header
     }
 
-    private func lookUp(_ repository: RegistryRepository) async -> CredentialLookup {
-        if let running = lookups[repository] { return await running.value }
-        let store = credentials
-        let task = Task { await store.lookUp(repository) }
-        lookups[repository] = task
-        let lookup = await task.value
+    private func startFetch(
+        _ request: TokenRequest, for repository: RegistryRepository
+    ) -> SharedWork<Result<BearerToken, RegistryError>> {
+        let fetch = SharedWork { [self] in await requestToken(request, for: repository) }
+        fetches[request] = fetch
+        return fetch
+    }
+
+    private func requestToken(
+        _ request: TokenRequest, for repository: RegistryRepository
+    ) async -> Result<BearerToken, RegistryError> {
+        defer { fetches[request] = nil }
+        do throws(RegistryError) {
+            let lookup = try await lookUp(repository)
+            let token = try await tokens.fetch(request, repository: repository, lookup: lookup)
+            fetched[request] = token
+            return .success(token)
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Once for all who ask at the same time, but anew later: somebody may have logged in meanwhile.
+    private func lookUp(_ repository: RegistryRepository) async throws(RegistryError) -> CredentialLookup {
+        let lookup = lookups[repository] ?? startLookup(repository)
+        guard let result = await lookup.value() else { throw .cancelled("the search for credentials") }
+        return result
+    }
+
+    private func startLookup(_ repository: RegistryRepository) -> SharedWork<CredentialLookup> {
+        let lookup = SharedWork { [self] in await search(repository) }
+        lookups[repository] = lookup
+        return lookup
+    }
+
+    private func search(_ repository: RegistryRepository) async -> CredentialLookup {
+        defer { lookups[repository] = nil }
+        let lookup = await credentials.lookUp(repository)
         for trouble in lookup.troubles {
             logger.warning("credentials could not be read", metadata: ["reason": "\(trouble)"])
         }

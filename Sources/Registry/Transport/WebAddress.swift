@@ -33,7 +33,8 @@ struct WebAddress: Sendable, Equatable {
 
     /// `host[:port]` as in an image reference; nil if malformed.
     init?(scheme: Scheme, registry: String, target: String) {
-        guard let (host, port) = Self.authority(Substring(registry)) else { return nil }
+        guard let (host, port) = Self.authority(Substring(registry)), let target = Self.target(Substring(target))
+        else { return nil }
         self.init(scheme: scheme, host: host, port: port ?? scheme.standardPort, target: target)
     }
 

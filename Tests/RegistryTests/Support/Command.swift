@@ -49,6 +49,20 @@ final class ReservedPort: Sendable {
         socket = Mutex(descriptor)
     }
 
+    /// Whether ::1 can be bound on this machine.
+    static var isIPv6Loopback: Bool {
+        let descriptor = Glibc.socket(AF_INET6, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var address = sockaddr_in6()
+        address.sin6_family = sa_family_t(AF_INET6)
+        address.sin6_addr = in6addr_loopback
+        let length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) == 0 }
+        }
+    }
+
     func release() {
         socket.withLock { descriptor in
             if descriptor >= 0 { close(descriptor) }

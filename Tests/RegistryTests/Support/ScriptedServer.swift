@@ -87,7 +87,7 @@ final class ScriptedServer: Sendable {
 
     func stop() async { try? await channel.close() }
 
-    var address: String { "\(host):\(port)" }
+    var address: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
     var url: String { "http://\(address)" }
     var requests: [Received] { log.state.withLock { $0.requests } }
     var openConnections: Int { log.state.withLock { $0.open } }
