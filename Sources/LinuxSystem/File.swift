@@ -232,7 +232,7 @@ public enum File {
 }
 
 /// An advisory flock(2) on a file, freed when the value goes or its process dies.
-public struct FileLock: ~Copyable {
+public struct FileLock: ~Copyable, Sendable {
     private let descriptor: OwnedDescriptor
 
     /// Waits for the lock; the file is created when it is not there.
