@@ -3,10 +3,10 @@ internal import LinuxSystem
 internal import OCISpec
 
 extension ImageStore {
-    /// Deletes the layers and blobs of removed images that no other image names, and with a grace period also any older than
-    /// that which no image names. Whatever is pinned, in use or being fetched stays.
+    /// Deletes these layers and the blobs of these images unless another image names them, and with a grace period also
+    /// any older than that which no image names. Whatever is pinned, in use or being fetched stays.
     func collect(
-        freedBy removed: [ImageRecord], kept: [ImageRecord], inUse: Set<Digest>, grace: Int64?,
+        _ candidates: [Digest], blobsOf removed: [ImageRecord], kept: [ImageRecord], inUse: Set<Digest>, grace: Int64?,
         into removal: inout Removal
     ) throws(StoreError) {
         var live: Set<String> = Set(inUse.map(\.hex))
@@ -15,7 +15,7 @@ extension ImageStore {
             live.formUnion([image.config.hex, image.manifestDigest.hex])
             if let index = image.indexDigest { live.insert(index.hex) }
         }
-        var layers = Set(removed.flatMap { $0.layers.map(\.digest.hex) })
+        var layers = Set(candidates.map(\.hex))
         var blobs = Set(
             removed.flatMap { [$0.config.hex, $0.manifestDigest.hex] + ($0.indexDigest.map { [$0.hex] } ?? []) })
         do throws(SystemError) {

@@ -55,6 +55,17 @@ extension ImageStore {
         }
     }
 
+    /// Deletes layers that a failed pull brought, except what an image names or somebody else has pinned meanwhile.
+    @discardableResult
+    public func discardLayers(_ digests: [Digest]) throws(StoreError) -> Removal {
+        var removal = Removal()
+        if digests.isEmpty { return removal }
+        try whileRecordsStandStill { () throws(StoreError) in
+            try collect(digests, blobsOf: [], kept: try images(), inUse: [], grace: nil, into: &removal)
+        }
+        return removal
+    }
+
     private func isInUse(_ image: ImageRecord, _ inUse: Set<Digest>) -> Bool {
         inUse.contains(image.config) || inUse.contains(image.manifestDigest)
     }
@@ -84,7 +95,9 @@ extension ImageStore {
         }
         // No layer may vanish before the records that name it are durably gone.
         do throws(SystemError) { try File.syncDirectory(directories.images) } catch { throw .system(error) }
-        try collect(freedBy: unwanted, kept: kept, inUse: inUse, grace: grace, into: &removal)
+        try collect(
+            unwanted.flatMap { $0.layers.map(\.digest) }, blobsOf: unwanted, kept: kept, inUse: inUse, grace: grace,
+            into: &removal)
         return removal
     }
 }

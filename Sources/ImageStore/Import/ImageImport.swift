@@ -1,0 +1,202 @@
+internal import CLinux
+internal import Glibc
+internal import LinuxSystem
+public import OCISpec
+
+extension ImageStore {
+    /// Brings an image from a layout or archive into the store.
+    ///
+    /// Every digest and diff ID is verified; when one is wrong, or anything else fails, nothing of the import is left.
+    ///
+    /// - Parameters:
+    ///   - source: Where it is. Standard input is read once: layers go into the store as they come.
+    ///   - reference: What to call it. By default as the source does; the image is untagged where that says nothing.
+    ///   - progress: Called from this thread.
+    /// - Returns: The record of the first of its references.
+    public func importImage(
+        from source: ImageSource, as reference: ImageReference? = nil, progress: (PullProgress) -> Void
+    ) throws(StoreError) -> ImageRecord {
+        var brought: [Digest] = []
+        do throws(StoreError) {
+            return try importImage(source, as: reference, progress, &brought)
+        } catch {
+            // What went wrong is worth more than what goes wrong while cleaning up: that is left to the next prune.
+            _ = try? discardLayers(brought)
+            throw error
+        }
+    }
+
+    private func importImage(
+        _ source: ImageSource, as reference: ImageReference?, _ progress: (PullProgress) -> Void,
+        _ brought: inout [Digest]
+    ) throws(StoreError) -> ImageRecord {
+        var pins: [LayerPins] = []
+        defer { withExtendedLifetime(pins) {} }
+        let files = try open(source, progress, &brought, &pins)
+        let plan = try plan(source, files)
+        pins.append(try pinLayers(plan.contents.layers.map(\.descriptor.digest)))
+        let records = try importLayers(plan, files.source, progress, &brought, &pins)
+        let references = reference.map { [$0.description] } ?? plan.references
+        var images: [ImageRecord] = []
+        for name in references.isEmpty ? [nil] : references.map(Optional.some) {
+            images.append(try commit(plan.contents, layers: records, reference: name, source: source.description))
+        }
+        let unneeded = brought.filter { digest in !records.contains { $0.digest == digest } }
+        pins = []
+        try discardLayers(unneeded)
+        guard let image = images.first else { preconditionFailure("an image is recorded at least once") }
+        return image
+    }
+
+    private func plan(_ source: ImageSource, _ files: any ImageFiles) throws(StoreError) -> ImportPlan {
+        switch source.kind {
+        case .layout, .ociArchive:
+            if try files.file("index.json") == nil {
+                let isDocker = try files.file("manifest.json") != nil
+                throw .image(
+                    .notAnImageSource(
+                        source: source.description,
+                        reason: "there is no index.json in it"
+                            + (isDocker ? ", but a manifest.json: write docker-archive: instead" : "")))
+            }
+            return try LayoutSelection(files: files, source: source).plan()
+        case .dockerArchive:
+            if try files.file("manifest.json") == nil {
+                let isLayout = try files.file("index.json") != nil
+                throw .image(
+                    .notAnImageSource(
+                        source: source.description,
+                        reason: "there is no manifest.json in it"
+                            + (isLayout ? ", but an index.json: write oci-archive: instead" : "")))
+            }
+            return try DockerArchive(files: files, source: source).plan()
+        case .stream:
+            // Docker 25 and later write both; the layout says more.
+            if try files.file("index.json") != nil { return try LayoutSelection(files: files, source: source).plan() }
+            if try files.file("manifest.json") != nil { return try DockerArchive(files: files, source: source).plan() }
+            throw .image(
+                .notAnImageSource(
+                    source: source.description, reason: "there is neither an index.json nor a manifest.json in it"))
+        }
+    }
+
+    private func importLayers(
+        _ plan: ImportPlan, _ source: String, _ progress: (PullProgress) -> Void, _ brought: inout [Digest],
+        _ pins: inout [LayerPins]
+    ) throws(StoreError) -> [LayerRecord] {
+        var records: [Digest: LayerRecord] = [:]
+        let jobs = zip(plan.contents.layers, plan.extents).sorted { $0.0.descriptor.size > $1.0.descriptor.size }
+        for (layer, extent) in jobs where records[layer.descriptor.digest] == nil {
+            let digest = layer.descriptor.digest
+            var record = try heldLayer(layer, &pins)
+            if record != nil {
+                let size = layer.descriptor.size
+                progress(PullProgress(layer: digest, received: size, total: size, phase: .exists))
+            } else {
+                guard let extent else {
+                    throw .image(.missingPart(source: source, part: "the layer \(digest)"))
+                }
+                record = try importLayer(layer, extent, progress, &brought)
+            }
+            records[digest] = record
+        }
+        return plan.contents.layers.compactMap { records[$0.descriptor.digest] }
+    }
+
+    /// A layer that is in the store already, under this digest or as other transport of the same content.
+    private func heldLayer(
+        _ layer: ImageContents.Layer, _ pins: inout [LayerPins]
+    ) throws(StoreError) -> LayerRecord? {
+        if let record = try self.layer(layer.descriptor.digest) {
+            guard record.diffID == layer.diffID else {
+                throw .wrongDiffID(layer: record.digest, expected: layer.diffID, computed: record.diffID)
+            }
+            return record
+        }
+        guard let other = try self.layer(diffID: layer.diffID) else { return nil }
+        pins.append(try pinLayers([other.digest]))
+        return try self.layer(other.digest)
+    }
+
+    private func importLayer(
+        _ layer: ImageContents.Layer, _ extent: Extent, _ progress: (PullProgress) -> Void, _ brought: inout [Digest]
+    ) throws(StoreError) -> LayerRecord {
+        let digest = layer.descriptor.digest
+        let total = layer.descriptor.size
+        progress(PullProgress(layer: digest, received: 0, total: total, phase: .waiting))
+        let lock = try lockLayer(digest)
+        defer { withExtendedLifetime(lock) {} }
+        if let record = try self.layer(digest), record.diffID == layer.diffID {
+            progress(PullProgress(layer: digest, received: total, total: total, phase: .exists))
+            return record
+        }
+        let ingest = try ingestLayer(layer.descriptor, expectedDiffID: layer.diffID)
+        let record: LayerRecord
+        do throws(StoreError) {
+            var received: Int64 = 0
+            try extent.read { piece throws(StoreError) in
+                try ingest.receive(piece)
+                received += Int64(piece.count)
+                progress(PullProgress(layer: digest, received: received, total: total, phase: .pulling))
+            }
+            progress(PullProgress(layer: digest, received: total, total: total, phase: .verifying))
+            record = try ingest.finish()
+        } catch {
+            ingest.abandon()
+            throw error
+        }
+        brought.append(digest)
+        progress(PullProgress(layer: digest, received: total, total: total, phase: .done))
+        return record
+    }
+
+    /// The files of a source, whichever way they can be read.
+    private func open(
+        _ source: ImageSource, _ progress: (PullProgress) -> Void, _ brought: inout [Digest], _ pins: inout [LayerPins]
+    ) throws(StoreError) -> any ImageFiles {
+        let descriptor: SharedDescriptor
+        switch source.kind {
+        case .layout(let directory):
+            return LayoutDirectory(path: directory, source: source.description)
+        case .ociArchive(let file), .dockerArchive(let file):
+            do throws(SystemError) { descriptor = SharedDescriptor(try File.open(file, O_RDONLY)) } catch {
+                throw .system(error)
+            }
+        case .stream(let given): descriptor = given
+        }
+        let isRegular: Bool
+        let start = lseek(descriptor.rawValue, 0, SEEK_CUR)
+        var head = [UInt8](repeating: 0, count: 512)
+        do throws(SystemError) {
+            isRegular = try File.status(of: descriptor.rawValue).mode & S_IFMT == S_IFREG && start >= 0
+            var filled = 0
+            while filled < head.count {
+                let room = head.count - filled
+                let got = retrying {
+                    head.withUnsafeMutableBytes { bytes -> Int in
+                        let got = Glibc.read(descriptor.rawValue, bytes.baseAddress! + filled, room)
+                        return got < 0 ? -Int(errno) : got
+                    }
+                }
+                try check(got, "read", path: source.description)
+                if got == 0 { break }
+                filled += got
+            }
+            head.removeLast(head.count - filled)
+        } catch {
+            throw .system(error)
+        }
+        if head.isEmpty { throw .image(.notAnImageSource(source: source.description, reason: "it is empty")) }
+        let compression = LayerCompression(sniffing: head)
+        if compression == .none, isRegular {
+            return try ArchiveFiles(indexing: descriptor, from: Int64(start), source: source.description)
+        }
+        var spool = try ArchiveSpool(self, source: source.description)
+        defer {
+            brought.append(contentsOf: spool.brought)
+            pins.append(contentsOf: spool.pins)
+        }
+        if compression != .none { return try spool.inflate(descriptor.rawValue, after: head) }
+        return try spool.read(descriptor.rawValue, after: head, progress: progress)
+    }
+}
