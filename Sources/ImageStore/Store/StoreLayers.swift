@@ -63,6 +63,27 @@ extension ImageStore {
         return LayerPins(locks)
     }
 
+    /// Begins to bring a layer into the store. Whoever calls this should hold ``lockLayer(_:)``, lest the same layer be
+    /// fetched twice, and ``pinLayers(_:)`` until the image is recorded.
+    ///
+    /// - Parameters:
+    ///   - descriptor: Digest, size and media type of the blob as transported.
+    ///   - expectedDiffID: What the uncompressed content must hash to, where that is known yet.
+    public func ingestLayer(_ descriptor: Descriptor, expectedDiffID: Digest?) throws(StoreError) -> LayerIngest {
+        let presence: WriterPresence
+        do throws(SystemError) {
+            presence = WriterPresence(try FileLock(ingestLock, exclusive: false))
+        } catch {
+            throw .system(error)
+        }
+        return try LayerIngest(
+            descriptor, expectedDiffID: expectedDiffID, directories: directories,
+            published: { record throws(StoreError) in
+                do throws(SystemError) { try indexDiffID(of: record) } catch { throw .system(error) }
+                withExtendedLifetime(presence) {}
+            })
+    }
+
     func pinFile(_ digest: Digest) -> String { "\(directories.locks)/\(digest.hex).pin" }
 
     /// Lets ``layer(diffID:)`` find a layer. Losing it costs a second copy, so it is not flushed.
@@ -75,4 +96,11 @@ extension ImageStore {
         }
         try File.rename(temporary, to: path)
     }
+}
+
+/// Says that somebody writes into `ingest/`, as long as it lives.
+private final class WriterPresence: Sendable {
+    private let lock: FileLock
+
+    init(_ lock: consuming FileLock) { self.lock = lock }
 }
