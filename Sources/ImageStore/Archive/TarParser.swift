@@ -122,7 +122,8 @@ final class TarParser {
     func finish() throws(ArchiveError) {
         switch state {
         case .ended: return
-        case .header where blockFill == 0 && padding == 0 && locals == nil && longPath == nil && longLinkTarget == nil:
+        // umoci writes layers that stop right behind the last byte of the last file: padding may be missing.
+        case .header where blockFill == 0 && locals == nil && longPath == nil && longLinkTarget == nil:
             return
         default: throw ArchiveError(entry: printable(entry.path), offset: position, .truncated)
         }

@@ -78,7 +78,8 @@ final class TestStore {
         ] {
             found += try File.list(directory).map { "\(directory)/\($0)" }
         }
-        return found.filter { !$0.hasSuffix("/locks/ingest") && !$0.hasSuffix("/locks/records") }.sorted()
+        let lasting = ["ingest", "records", "mounts"].map { "\(directories.locks)/\($0)" }
+        return found.filter { !lasting.contains($0) }.sorted()
     }
 }
 
