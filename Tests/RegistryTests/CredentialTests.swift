@@ -1,4 +1,3 @@
-import Glibc
 import OCISpec
 import Testing
 
@@ -86,7 +85,6 @@ import Testing
 
     @Test("files that are missing are passed over, broken ones are noted and do not stop the search")
     func lookUp() async throws {
-        let directory = try TemporaryDirectory()
         let broken = try directory.write("broken.json", "{")
         let good = try directory.write("good.json", #"{"auths":{"docker.io":{"username":"ann","password":"x"}}}"#)
         let store = CredentialStore(source: CredentialSource(files: ["/does/not/exist", broken, good]))
@@ -98,18 +96,16 @@ import Testing
 
     // MARK: Helpers
 
-    /// A directory at the front of PATH, once for all tests of this process.
-    private static let helperDirectory: TemporaryDirectory? = {
-        guard let directory = try? TemporaryDirectory() else { return nil }
-        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
-        setenv("PATH", "\(directory.path):\(path)", 1)
-        return directory
-    }()
+    private let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
 
     private func helper(_ name: String, _ script: String, timeout: Duration = .seconds(20)) throws -> CredentialHelper {
-        let directory = try #require(Self.helperDirectory)
-        _ = try directory.write("docker-credential-\(name)", "#!/bin/sh\n\(script)\n", mode: 0o755)
-        return CredentialHelper(name: name, timeout: timeout)
+        let source = try directory.write("\(name).sh", "#!/bin/sh\n\(script)\n")
+        // Written by another process: a child of a parallel test may hold our writing descriptor for a moment, and
+        // then the kernel refuses to execute the file (ETXTBSY).
+        try Command.run("install", "-m", "755", source, "\(directory.path)/docker-credential-\(name)")
+        return CredentialHelper(name: name, timeout: timeout, directory: directory.path)
     }
 
     @Test("a helper is asked with 'get' and the server on standard input")

@@ -7,6 +7,8 @@ internal import OCISpec
 struct CredentialHelper {
     let name: String
     let timeout: Duration
+    /// Where the program is; nil to look for it along PATH.
+    var directory: String?
 
     /// Why a helper gave no answer.
     struct Failure: Error, Equatable, CustomStringConvertible {
@@ -95,10 +97,11 @@ struct CredentialHelper {
         posix_spawnattr_setsigmask(&attributes, &none)
         posix_spawnattr_setsigdefault(&attributes, &all)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        let file = directory.map { "\($0)/\(program)" } ?? program
         var arguments = [strdup(program), strdup("get"), nil]
         defer { arguments.forEach { free($0) } }
         var pid: pid_t = 0
-        let result = posix_spawnp(&pid, program, &actions, &attributes, &arguments, environ)
+        let result = posix_spawnp(&pid, file, &actions, &attributes, &arguments, environ)
         guard result == 0 else {
             throw Failure(description: "cannot run \(program): \(String(cString: strerror(result)).lowercased())")
         }

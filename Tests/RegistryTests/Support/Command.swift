@@ -14,9 +14,9 @@ final class TemporaryDirectory: Sendable {
     deinit { try? Command.run("rm", "-rf", path) }
 
     /// Writes a file in the directory and returns its path.
-    func write(_ name: String, _ text: String, mode: mode_t = 0o600) throws -> String {
+    func write(_ name: String, _ text: String) throws -> String {
         let file = "\(path)/\(name)"
-        let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+        let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard descriptor >= 0, Glibc.write(descriptor, text, text.utf8.count) == text.utf8.count else {
             throw CommandFailure(description: "cannot write \(file)")
         }

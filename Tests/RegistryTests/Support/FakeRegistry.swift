@@ -96,12 +96,12 @@ extension ScriptedServer {
 
 /// A client that retries within milliseconds and knows only the logins it is given.
 func makeClient(
-    credentials: CredentialSource = .none, attempts: Int = 3, stall: Duration = .milliseconds(300),
-    response: Duration = .seconds(10), authorities: [String] = []
+    credentials: CredentialSource = .none, attempts: Int = 3, stall: Duration = .seconds(20),
+    response: Duration = .seconds(20), authorities: [String] = []
 ) -> RegistryClient {
     RegistryClient(
         configuration: RegistryConfiguration(
-            certificateAuthorityFiles: authorities, credentials: credentials, connectTimeout: .seconds(5),
+            certificateAuthorityFiles: authorities, credentials: credentials, connectTimeout: .seconds(20),
             responseTimeout: response, stallTimeout: stall,
             retries: RetryPolicy(
                 attempts: attempts, firstPause: .milliseconds(2), longestPause: .milliseconds(10),

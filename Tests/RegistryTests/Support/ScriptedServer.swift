@@ -23,6 +23,8 @@ struct Reply: Sendable {
         case truncated(after: Int)
         /// Sends this many bytes of the body and then nothing more.
         case stalled(after: Int)
+        /// Sends all of the body and closes the connection, as HTTP/1.0 servers do.
+        case closes
         /// Closes the connection without a word.
         case hangsUp
         /// Never answers.
@@ -133,6 +135,7 @@ private final class ScriptHandler: ChannelInboundHandler {
         switch reply.fault {
         case .truncated(let after): (count, ending) = (min(after, count), .close)
         case .stalled(let after): (count, ending) = (min(after, count), .nothing)
+        case .closes: ending = .completeAndClose
         case .hangsUp: return context.close(promise: nil)
         case .silent: return
         case nil: break
@@ -145,7 +148,7 @@ private final class ScriptHandler: ChannelInboundHandler {
         send(reply.body, from: 0, to: count, ending, context)
     }
 
-    private enum Ending { case complete, close, nothing }
+    private enum Ending { case complete, completeAndClose, close, nothing }
 
     /// A piece at a time, each after the one before has left, so that a client's back-pressure is felt here.
     private func send(_ body: [UInt8], from start: Int, to end: Int, _ ending: Ending, _ context: ChannelHandlerContext)
@@ -153,6 +156,9 @@ private final class ScriptHandler: ChannelInboundHandler {
         guard start < end else {
             switch ending {
             case .complete: context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            case .completeAndClose:
+                let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+                context.writeAndFlush(wrapOutboundOut(.end(nil))).whenSuccess { bound.value.close(promise: nil) }
             case .close: context.close(promise: nil)
             case .nothing: break
             }
