@@ -1,1 +1,4 @@
-print("not built yet")
+import Container
+import Glibc
+
+exit(OCIProgram.run(Array(CommandLine.arguments.dropFirst())))

@@ -93,12 +93,7 @@ extension LaunchPlanner {
 
     private mutating func planCgroups(_ mount: RuntimeSpec.Mount, _ options: MountOptions, path: String) {
         if host.cgroups.unifiedMount == nil {
-            plan.warnings.append("\(path): this host has no cgroup2 hierarchy, so \(mount.destination) stays empty")
-            let empty = FileSystemMount(
-                type: "tmpfs", source: "tmpfs", target: mount.destination,
-                options: [.init("size", "4k"), .init("mode", "755")],
-                attributes: MountAttributes(set: options.attributes.set | MountAttributes.readOnly))
-            return add(.mount(empty))
+            return planEmptyCgroups(mount, options, "\(path): this host has no cgroup2 hierarchy")
         }
         if has(.cgroup) {
             var cgroups = fileSystem("cgroup2", mount, options)
@@ -106,14 +101,25 @@ extension LaunchPlanner {
             return add(.mount(cgroups))
         }
         // Without a cgroup namespace a new mount would show, and let root change, the groups of the whole host.
-        guard let directory = options.isBind ? nil : self.options.cgroup else {
-            return object(path, "needs a cgroup namespace in linux.namespaces")
+        guard let directory = self.options.cgroup else {
+            return planEmptyCgroups(
+                mount, options, "\(path): the container has neither a cgroup nor a cgroup namespace")
         }
         add(
             .bind(
                 BindMount(
                     source: directory, target: mount.destination, isRecursive: false, attributes: options.attributes,
                     propagation: options.propagation)))
+    }
+
+    private mutating func planEmptyCgroups(_ mount: RuntimeSpec.Mount, _ options: MountOptions, _ reason: String) {
+        plan.warnings.append("\(reason), so \(mount.destination) stays empty")
+        add(
+            .mount(
+                FileSystemMount(
+                    type: "tmpfs", source: "tmpfs", target: mount.destination,
+                    options: [.init("size", "4k"), .init("mode", "755")],
+                    attributes: MountAttributes(set: options.attributes.set | MountAttributes.readOnly))))
     }
 
     private mutating func planBind(_ mount: RuntimeSpec.Mount, _ options: MountOptions, path: String) {

@@ -7,12 +7,23 @@ internal import OCISpec
 enum ProcessFacts {
     /// Field 22 of `/proc/<pid>/stat`; nil when there is no such process.
     static func startTime(of pid: Int32) -> UInt64? {
+        guard let fields = fields(of: pid) else { return nil }
+        return fields.count > 19 ? UInt64(fields[19]) : nil
+    }
+
+    /// Whether a process is there and no zombie that only waits to be collected by its parent.
+    static func isAlive(_ pid: Int32) -> Bool {
+        guard let state = fields(of: pid)?.first else { return false }
+        return state != "Z" && state != "X"
+    }
+
+    /// From the third on.
+    private static func fields(of pid: Int32) -> [Substring]? {
         guard let text = try? File.readText("/proc/\(pid)/stat"),
             // The name, field 2, may hold anything; what follows its last parenthesis is numbers.
             let end = text.lastIndex(of: ")")
         else { return nil }
-        let fields = text[text.index(after: end)...].split(separator: " ")
-        return fields.count > 19 ? UInt64(fields[19]) : nil
+        return text[text.index(after: end)...].split(separator: " ")
     }
 
     static func exitStatus(code: Int32, value: Int32) -> ExitStatus {

@@ -1,0 +1,110 @@
+internal import CLinux
+internal import Glibc
+internal import LinuxSystem
+public import OCISpec
+
+/// Containers made from bundles, each with a directory of its state: the life cycle of the OCI runtime specification
+/// (runtime.md). Several processes may work on one directory; each call finds the facts anew.
+public struct ContainerDirectory: Sendable {
+    /// Holds one directory a container.
+    public let root: String
+
+    public init(root: String) { self.root = root }
+
+    /// How control groups are made.
+    public enum CgroupManager: String, Sendable {
+        case cgroupfs, disabled
+    }
+
+    func directory(_ id: String) -> String { "\(root)/\(id)" }
+    func gate(_ id: String) -> String { "\(directory(id))/exec.fifo" }
+    func configuration(_ id: String) -> String { "\(directory(id))/config.json" }
+    private func recordFile(_ id: String) -> String { "\(directory(id))/state.json" }
+
+    /// A name becomes part of paths and of cgroups, so its form is narrow (runc's rule).
+    static func checkID(_ id: String) throws(ContainerError) {
+        let bytes = Array(id.utf8)
+        func isWord(_ byte: UInt8) -> Bool {
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+            default: [UInt8(ascii: "_"), UInt8(ascii: "+"), UInt8(ascii: "-")].contains(byte)
+            }
+        }
+        guard let first = bytes.first, bytes.count <= 1024, isWord(first),
+            bytes.allSatisfy({ isWord($0) || $0 == UInt8(ascii: ".") })
+        else { throw .invalidID(id) }
+    }
+
+    // MARK: Records
+
+    func write(_ record: ContainerRecord) throws(SystemError) {
+        try File.replace(recordFile(record.id), with: record.json.bytes(), durable: false)
+    }
+
+    func record(_ id: String) throws(ContainerError) -> ContainerRecord {
+        try Self.checkID(id)
+        let bytes: [UInt8]
+        do throws(SystemError) { bytes = try File.read(recordFile(id), limit: 16 << 20) } catch {
+            throw error.errno == .noSuchFile ? .missing(id) : .system(error)
+        }
+        do throws(JSONError) { return try ContainerRecord(JSONCursor(try JSON(parsing: bytes))) } catch {
+            throw .wrongState("the state of container \"\(id)\" is damaged (\(error)); delete it with --force")
+        }
+    }
+
+    /// The configuration that the container was made with, whatever has become of its bundle since.
+    func spec(_ id: String) throws(ContainerError) -> RuntimeSpec { try Self.readSpec(configuration(id)) }
+
+    static func readSpec(_ path: String) throws(ContainerError) -> RuntimeSpec {
+        let bytes: [UInt8]
+        do throws(SystemError) { bytes = try File.read(path, limit: 16 << 20) } catch { throw .system(error) }
+        do throws(JSONError) { return try RuntimeSpec(JSONCursor(try JSON(parsing: bytes))) } catch {
+            throw .configuration("\(error)")
+        }
+    }
+
+    /// The container's first process, unless it has ended.
+    func process(_ record: ContainerRecord) throws(ContainerError) -> ContainerProcess? {
+        do throws(SystemError) {
+            guard let process = try ContainerProcess.adopt(pid: record.pid, startTime: record.startTime),
+                ProcessFacts.isAlive(record.pid)
+            else { return nil }
+            return process
+        } catch { throw .system(error) }
+    }
+
+    func status(_ record: ContainerRecord) throws(ContainerError) -> ContainerState.Status {
+        if record.pid == 0 { return .creating }
+        guard try process(record) != nil else { return .stopped }
+        if File.exists(gate(record.id)) { return .created }
+        if let cgroup = record.cgroup, (try? Cgroup(path: cgroup).isFrozen()) == true { return .paused }
+        return .running
+    }
+
+    // MARK: Questions
+
+    /// `state`: what the specification wants to be told of a container.
+    public func state(_ id: String) throws(ContainerError) -> ContainerState {
+        let record = try record(id)
+        return record.state(try status(record))
+    }
+
+    /// The ids of all containers, sorted.
+    public func list() throws(ContainerError) -> [String] {
+        do throws(SystemError) {
+            return try File.list(root).filter { name in (try? Self.checkID(name)) != nil }.sorted()
+        } catch {
+            if error.errno == .noSuchFile { return [] }
+            throw .system(error)
+        }
+    }
+
+    /// The processes of a container, by the numbers of the caller's pid namespace.
+    public func processes(_ id: String) throws(ContainerError) -> [Int32] {
+        let record = try record(id)
+        guard let cgroup = record.cgroup else {
+            throw .wrongState("container \"\(id)\" has no cgroup to tell its processes by")
+        }
+        do throws(CgroupError) { return try Cgroup(path: cgroup).processes() } catch { throw .cgroup(error) }
+    }
+}

@@ -1,0 +1,63 @@
+import Glibc
+import LinuxSystem
+import OCISpec
+import Synchronization
+
+/// Where errors and warnings go: standard error, and the file of --log as text or as one JSON object a line, of which
+/// callers read the last one of level "error".
+struct OCILog: Sendable {
+    static let shared = Mutex(OCILog(file: nil, isJSON: false))
+
+    let file: String?
+    let isJSON: Bool
+
+    init(file: String?, isJSON: Bool) {
+        self.file = file
+        self.isJSON = isJSON
+    }
+
+    init(_ globals: [String: String]) throws(UsageError) {
+        let format = globals["log-format"] ?? "text"
+        guard format == "text" || format == "json" else {
+            throw UsageError(description: "--log-format is \"\(format)\", not text or json")
+        }
+        self.init(file: globals["log"], isJSON: format == "json")
+    }
+
+    func error(_ text: String) { write("error", text) }
+    func debug(_ text: String) { write("debug", text) }
+    func warning(_ text: String) { write("warning", text) }
+
+    private func write(_ level: String, _ text: String) {
+        put("mlrun-oci: \(level == "error" ? "" : "\(level): ")\(text)\n", to: 2)
+        guard let file else { return }
+        let line: String
+        if isJSON {
+            let object: JSON = ["level": .string(level), "msg": .string(text), "time": .string(Self.timestamp())]
+            line = object.text() + "\n"
+        } else {
+            line = "time=\"\(Self.timestamp())\" level=\(level) msg=\(JSON.string(text).text())\n"
+        }
+        do throws(SystemError) {
+            let opened = try File.open(file, O_WRONLY | O_CREAT | O_APPEND, mode: 0o644)
+            put(line, to: opened.rawValue)
+        } catch {
+            put("mlrun-oci: \(error)\n", to: 2)
+        }
+    }
+
+    private func put(_ line: String, to descriptor: Int32) {
+        // There is no further place to tell that the last one cannot be written to.
+        try? File.writeAll(Array(line.utf8), to: descriptor)
+    }
+
+    /// RFC 3339, in UTC.
+    static func timestamp(_ seconds: Int64 = Int64(time(nil))) -> String {
+        var seconds = time_t(seconds)
+        var parts = tm()
+        gmtime_r(&seconds, &parts)
+        func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        let date = "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+        return "\(date)T\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))Z"
+    }
+}
