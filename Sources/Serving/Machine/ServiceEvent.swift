@@ -24,7 +24,7 @@ public enum ReplicaEvent: Sendable, Equatable {
     /// The answer to ``ServiceAction/probe``, with the replica's work so far where it can be read.
     case probed(ProbeKind, ProbeAnswer, Activity?)
     /// The first process ended. `outOfMemory` says whether `oom_kill` of memory.events rose.
-    case exited(ExitStatus, outOfMemory: Bool)
+    case exited(ReplicaExit, outOfMemory: Bool)
     /// The cgroup holds no process any more.
     case cgroupEmpty
     /// Mounts, cgroup and run-time files are gone and its ports are free.

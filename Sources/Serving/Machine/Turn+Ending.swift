@@ -61,7 +61,7 @@ extension Turn {
         actions.append(.killCgroup(id(index), attempt: attempt(index)))
     }
 
-    mutating func exited(_ index: Int, _ status: ExitStatus, outOfMemory: Bool) {
+    mutating func exited(_ index: Int, _ status: ReplicaExit, outOfMemory: Bool) {
         let replica = state.replicas[index]
         guard replica.phase.mayHaveProcess, replica.phase != .cleaning else { return }
         cancelProbes(index)
@@ -166,7 +166,7 @@ extension ReplicaState {
 
 extension DeathCause {
     /// What a restart policy judges: success only where the process chose to end with 0.
-    var ownStatus: ExitStatus {
+    var ownStatus: ReplicaExit {
         switch self {
         case .exited(let status): status
         case .outOfMemory, .ended, .launchFailed: .unknown

@@ -37,7 +37,7 @@ extension EndReason {
 
 extension DeathCause {
     public init(_ cursor: JSONCursor) throws(JSONError) {
-        func status() throws(JSONError) -> ExitStatus { try ExitStatus(cursor.required("status")) }
+        func status() throws(JSONError) -> ReplicaExit { try ReplicaExit(cursor.required("status")) }
         let kind = try cursor.required("cause")
         switch try kind.string() {
         case "exited": self = .exited(try status())

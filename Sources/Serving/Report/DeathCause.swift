@@ -1,3 +1,5 @@
+internal import OCISpec
+
 /// Why mlrun makes a process end.
 public enum EndReason: Sendable, Hashable {
     case stopRequested
@@ -12,11 +14,11 @@ public enum EndReason: Sendable, Hashable {
 /// Why a replica ended.
 public enum DeathCause: Sendable, Hashable {
     /// By itself.
-    case exited(ExitStatus)
+    case exited(ReplicaExit)
     /// The kernel killed a process of it for want of memory.
-    case outOfMemory(ExitStatus)
+    case outOfMemory(ReplicaExit)
     /// mlrun made it end.
-    case ended(EndReason, ExitStatus)
+    case ended(EndReason, ReplicaExit)
     /// It never came to be.
     case launchFailed(String)
 }
@@ -45,7 +47,7 @@ extension DeathCause {
     }
 
     /// How the first process ended; nil where there was none.
-    public var status: ExitStatus? {
+    public var status: ReplicaExit? {
         switch self {
         case .exited(let status), .outOfMemory(let status), .ended(_, let status): status
         case .launchFailed: nil
@@ -53,11 +55,11 @@ extension DeathCause {
     }
 }
 
-extension ExitStatus {
+extension ReplicaExit {
     public var sentence: String {
         switch self {
         case .code(let code): "exit code \(code)"
-        case .signal(let number): "killed by signal \(number)"
+        case .signal(let number): "killed by \(SignalName(number: number)?.description ?? "signal \(number)")"
         case .unknown: "it ended unseen"
         }
     }

@@ -42,7 +42,7 @@ public enum RestartPolicy: Sendable, Equatable {
     /// Whether a replica that ended by itself is started again.
     ///
     /// - Parameter failuresInARow: how often it ended since it was last healthy, this time included.
-    public func restarts(after exit: ExitStatus, failuresInARow: Int) -> Bool {
+    public func restarts(after exit: ReplicaExit, failuresInARow: Int) -> Bool {
         switch self {
         case .no: false
         case .always, .unlessStopped: true

@@ -1,7 +1,7 @@
 public import OCISpec
 
 /// How a process ended, as waitid(2) says it.
-public enum ExitStatus: Sendable, Hashable {
+public enum ReplicaExit: Sendable, Hashable {
     case code(Int32)
     case signal(Int32)
     /// The process ended while nobody who may ask was watching.
