@@ -28,7 +28,7 @@ public enum File {
         var room = 4096
         while true {
             let start = content.count
-            content.append(contentsOf: repeatElement(0, count: room))
+            content.append(contentsOf: [UInt8](repeating: 0, count: room))
             let got = retrying {
                 content.withUnsafeMutableBytes { bytes -> Int in
                     let got = Glibc.read(descriptor, bytes.baseAddress! + start, room)

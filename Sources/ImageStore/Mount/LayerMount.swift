@@ -25,27 +25,58 @@ extension ImageStore {
     }
 
     func mountLayers(of image: ImageRecord, support: MountSupport) throws(StoreError) -> [LayerMount] {
-        var mounts: [LayerMount] = []
-        for layer in image.layers {
-            do throws(SystemError) {
-                let path = "\(directories.layerMounts)/\(layer.digest.hex)"
-                if let directory = try mountedLayer(path) {
-                    mounts.append(LayerMount(layer: layer, path: path, directory: directory))
-                    continue
+        if let mounts = try mountedLayers(of: image) { return mounts }
+        // One lock for all: whoever deletes a layer holds it too, so what is found in the store stays until it is mounted.
+        return try whileMountsStandStill { () throws(StoreError) in
+            do throws(SystemError) { try makePrivateMountDirectory() } catch { throw .system(error) }
+            var mounts: [LayerMount] = []
+            for layer in image.layers {
+                do throws(SystemError) {
+                    if let directory = try mountedLayer(mountPoint(layer.digest)) {
+                        mounts.append(
+                            LayerMount(layer: layer, path: mountPoint(layer.digest), directory: directory))
+                        continue
+                    }
+                } catch {
+                    throw .system(error)
                 }
-            } catch {
-                throw .system(error)
+                guard try self.layer(layer.digest) != nil else {
+                    throw .image(.incomplete(image: image.reference, missing: layer.digest))
+                }
+                do throws(SystemError) { mounts.append(try mountLayer(layer, support)) } catch {
+                    throw .image(.cannotMountLayer(layer.digest, error))
+                }
             }
-            let pins = try pinLayers([layer.digest])
-            guard try self.layer(layer.digest) != nil else {
-                throw .image(.incomplete(image: image.reference, missing: layer.digest))
+            return mounts
+        }
+    }
+
+    /// All layers of an image, lowest first; nil unless every one is mounted. Held open, none can be unmounted.
+    private func mountedLayers(of image: ImageRecord) throws(StoreError) -> [LayerMount]? {
+        var mounts: [LayerMount] = []
+        do throws(SystemError) {
+            for layer in image.layers {
+                let path = mountPoint(layer.digest)
+                guard let directory = try mountedLayer(path) else { return nil }
+                mounts.append(LayerMount(layer: layer, path: path, directory: directory))
             }
-            do throws(SystemError) { mounts.append(try mountLayer(layer, support)) } catch {
-                throw .image(.cannotMountLayer(layer.digest, error))
-            }
-            withExtendedLifetime(pins) {}
+        } catch {
+            throw .system(error)
         }
         return mounts
+    }
+
+    private func mountPoint(_ digest: Digest) -> String { "\(directories.layerMounts)/\(digest.hex)" }
+
+    /// Runs `body` while nobody else mounts or unmounts layers.
+    func whileMountsStandStill<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
+        let lock: FileLock
+        do throws(SystemError) { lock = try FileLock("\(directories.locks)/mounts", exclusive: true) } catch {
+            throw .system(error)
+        }
+        let result = try body()
+        withExtendedLifetime(lock) {}
+        return result
     }
 
     /// The root of a layer's mount; nil when nothing is mounted there.
@@ -61,12 +92,10 @@ extension ImageStore {
     }
 
     private func mountLayer(_ layer: LayerRecord, _ support: MountSupport) throws(SystemError) -> LayerMount {
-        let path = "\(directories.layerMounts)/\(layer.digest.hex)"
-        let lock = try DigestLock.acquire("\(directories.locks)/\(layer.digest.hex).mount", exclusive: true)
-        defer { withExtendedLifetime(lock) {} }
-        try makePrivateMountDirectory()
-        try File.makeDirectories(path, mode: 0o700)
-        if let directory = try mountedLayer(path) { return LayerMount(layer: layer, path: path, directory: directory) }
+        let path = mountPoint(layer.digest)
+        if mkdir(path, 0o700) < 0, errno != EEXIST {
+            throw SystemError("create the directory", path: path, Errno(rawValue: errno))
+        }
         let mount = try erofsMount(of: layerFile(layer.digest), support)
         try check(
             mlr_move_mount(mount.rawValue, "", AT_FDCWD, path, UInt32(MLR_MOVE_MOUNT_F_EMPTY_PATH)),
@@ -82,8 +111,6 @@ extension ImageStore {
     private func makePrivateMountDirectory() throws(SystemError) {
         let path = directories.layerMounts
         try File.makeDirectories(path, mode: 0o700)
-        let lock = try FileLock("\(directories.locks)/mounts", exclusive: true)
-        defer { withExtendedLifetime(lock) {} }
         let inner = try File.status(path, followingLinks: false)
         let outer = try File.status(File.parent(of: path))
         if inner.mount_id != outer.mount_id { return }
@@ -131,9 +158,9 @@ extension ImageStore {
         return try context.mount(MLR_MOUNT_ATTR_RDONLY | MLR_MOUNT_ATTR_NODEV)
     }
 
-    /// Unmounts a layer; false when somebody uses the mount.
+    /// Unmounts a layer, under the lock of the mounts; false when somebody uses the mount.
     func unmountLayer(_ digest: Digest) throws(SystemError) -> Bool {
-        let path = "\(directories.layerMounts)/\(digest.hex)"
+        let path = mountPoint(digest)
         if try mountedLayer(path) == nil { return true }
         let result = mlr_umount(path, 8 /* UMOUNT_NOFOLLOW */)
         if result == -EBUSY { return false }

@@ -27,12 +27,13 @@ extension ImageStore {
         of image: ImageRecord, scratch: String?, idMapping: IDMapping?, readOnly: Bool, volatile: Bool,
         support: MountSupport
     ) throws(StoreError) -> OwnedDescriptor {
+        let distinct = Set(image.layers.map(\.digest)).count
+        if distinct > Self.mostLayers { throw .image(.tooManyLayers(image: image.reference, count: distinct)) }
         let layers = try mountLayers(of: image, support: support)
         // Overlayfs refuses a layer that appears twice, and the upper occurrence hides all of the lower.
         var seen: Set<Digest> = []
         let stack = layers.reversed().filter { seen.insert($0.layer.digest).inserted }
         guard let top = stack.first else { throw .image(.noLayers(image: image.reference)) }
-        if stack.count > Self.mostLayers { throw .image(.tooManyLayers(image: image.reference, count: stack.count)) }
         do throws(SystemError) {
             var lowers: [SharedDescriptor] = []
             for mount in stack {

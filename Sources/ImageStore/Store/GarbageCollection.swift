@@ -23,17 +23,25 @@ extension ImageStore {
                 layers.formUnion(try namesOlder(than: grace, in: directories.layers))
                 blobs.formUnion(try namesOlder(than: grace, in: directories.blobs))
             }
-            for hex in layers.subtracting(live).sorted() {
-                guard let digest = Digest("\(hex.utf8.count == 64 ? "sha256" : "sha512"):\(hex)") else { continue }
-                if let bytes = try deleteLayer(digest) {
-                    removal.deletedLayers.append(digest)
-                    removal.freedBytes += bytes
-                }
-            }
             for hex in blobs.subtracting(live) { try File.removeIfPresent("\(directories.blobs)/\(hex)") }
         } catch {
             throw .system(error)
         }
+        let dead = layers.subtracting(live).sorted()
+        if dead.isEmpty { return }
+        var gone: [(Digest, Int64)] = []
+        try whileMountsStandStill { () throws(StoreError) in
+            for hex in dead {
+                guard let digest = Digest("\(hex.utf8.count == 64 ? "sha256" : "sha512"):\(hex)") else { continue }
+                do throws(SystemError) {
+                    if let bytes = try deleteLayer(digest) { gone.append((digest, bytes)) }
+                } catch {
+                    throw .system(error)
+                }
+            }
+        }
+        removal.deletedLayers += gone.map(\.0)
+        removal.freedBytes += gone.reduce(0) { $0 + $1.1 }
     }
 
     /// The digests in a directory whose files are all older than `grace` seconds.

@@ -49,6 +49,16 @@ extension ImageStore {
         }
     }
 
+    /// Like ``lockLayer(_:)`` without waiting, for callers that must not block their thread: nil while somebody else has it.
+    public func lockLayerIfFree(_ digest: Digest) throws(StoreError) -> LayerLock? {
+        do throws(SystemError) {
+            let lock = try DigestLock.acquireIfFree("\(directories.locks)/\(digest.hex).ingest", exclusive: true)
+            return lock.map { LayerLock($0) }
+        } catch {
+            throw .system(error)
+        }
+    }
+
     /// Keeps layers, whether there already or still to come, from garbage collection for as long as the result lives.
     public func pinLayers(_ digests: some Sequence<Digest>) throws(StoreError) -> LayerPins {
         var locks: [DigestLock] = []

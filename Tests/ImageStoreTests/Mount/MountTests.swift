@@ -233,7 +233,23 @@ struct MountTests {
         #expect(try test.residue() == [])
     }
 
-    @Test("a root of ten layers is mounted, and one of more than overlayfs stacks is an error that says so")
+    @Test("more layers than overlayfs stacks are an error that says so")
+    func tooMany() throws {
+        let test = try TestStore()
+        var image = try imported(test)
+        image.layers = (0...ImageStore.mostLayers).map { number in
+            var layer = image.layers[0]
+            layer.digest = ContentHash.sha256(of: Array("\(number)".utf8))
+            return layer
+        }
+        let error = storeError {
+            _ = try test.store.mountRoot(of: image, scratch: nil, idMapping: nil, readOnly: true, volatile: false)
+        }
+        #expect(error == .image(.tooManyLayers(image: image.reference, count: 501)))
+        #expect(error?.description.contains("501 layers, the kernel stacks 500") == true)
+    }
+
+    @Test("a root of ten layers shows the files of all")
     func many() throws {
         let test = try TestStore()
         let image = try imported(test, layers: (0..<10).map { smallLayer("file-\($0)", "\($0)") })
