@@ -44,11 +44,22 @@ extension ImageStore {
         removal.freedBytes += gone.reduce(0) { $0 + $1.1 }
     }
 
+    /// Removes temporary files that a process left when it died between writing and renaming them.
+    func removeTemporaries(olderThan grace: Int64) throws(SystemError) {
+        for directory in [directories.layers, diffIDs, directories.blobs, directories.images] {
+            for name in try File.list(directory) where name.hasSuffix(".tmp") {
+                let path = "\(directory)/\(name)"
+                guard let status = try? File.status(path, followingLinks: false) else { continue }
+                if currentTime() - status.modified_seconds >= grace { try File.removeIfPresent(path) }
+            }
+        }
+    }
+
     /// The digests in a directory whose files are all older than `grace` seconds.
     private func namesOlder(than grace: Int64, in directory: String) throws(SystemError) -> Set<String> {
         var old: Set<String> = []
         var young: Set<String> = []
-        for name in try File.list(directory) {
+        for name in try File.list(directory) where !name.hasSuffix(".tmp") {
             let hex = String(name.prefix { $0 != "." })
             guard let status = try? File.status("\(directory)/\(name)", followingLinks: false) else { continue }
             if currentTime() - status.modified_seconds >= grace { old.insert(hex) } else { young.insert(hex) }

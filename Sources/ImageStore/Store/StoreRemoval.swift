@@ -47,7 +47,12 @@ extension ImageStore {
     public func prune(
         all: Bool, inUse: Set<Digest> = [], grace: Int64 = ImageStore.gracePeriod
     ) throws(StoreError) -> Removal {
-        do throws(SystemError) { try removeAbandonedIngests() } catch { throw .system(error) }
+        do throws(SystemError) {
+            try removeAbandonedIngests()
+            try removeTemporaries(olderThan: grace)
+        } catch {
+            throw .system(error)
+        }
         return try whileRecordsStandStill { () throws(StoreError) in
             let images = try images()
             let unwanted = images.filter { (all || $0.reference == ImageRecord.untagged) && !isInUse($0, inUse) }

@@ -112,6 +112,20 @@ struct StoreRemovalTests {
         withExtendedLifetime((pins, lock)) {}
     }
 
+    @Test("prune removes temporary files of the dead, and leaves those that may be at work")
+    func temporaries() throws {
+        let test = try TestStore()
+        let layer = try test.plantLayer("base")
+        let image = try test.plantImage("app", layers: [layer])
+        let record = test.store.recordFile(of: image)
+        let (old, fresh) = ("\(record).0123.tmp", "\(test.store.blobFile(image.config)).4567.tmp")
+        for file in [old, fresh] { try File.replace(file, with: [1]) }
+        try TestStore.setAge(of: old, 700)
+        #expect(try test.store.prune(all: false) == Removal())
+        #expect(!File.exists(old) && File.exists(fresh))
+        #expect(try test.store.images() == [image])
+    }
+
     @Test("the lock files of layers are gone with the last who holds them")
     func lockFiles() throws {
         let test = try TestStore()
