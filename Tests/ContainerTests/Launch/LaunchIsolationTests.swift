@@ -165,6 +165,43 @@ struct LaunchIsolationTests {
         #expect(made.uid == first)
     }
 
+    @Test("a detached overlay with an idmapped lower layer is a writable root in a user namespace")
+    func overlayRoot() throws {
+        let first: UInt32 = 200_000
+        let namespace = try UserNamespace.make(
+            uid: [.init(containerID: 0, hostID: first, size: 65536)],
+            gid: [.init(containerID: 0, hostID: first, size: 65536)])
+        for path in ["upper", "work"] {
+            try File.makeDirectories("\(fixture.directory)/scratch/\(path)")
+            chown("\(fixture.directory)/scratch/\(path)", first, first)
+        }
+        let tree = OwnedDescriptor(
+            taking: try check(
+                mlr_open_tree(AT_FDCWD, fixture.root, UInt32(MLR_OPEN_TREE_CLONE)), "open", path: fixture.root))
+        try check(
+            mlr_mount_setattr(
+                tree.rawValue, "", UInt32(MLR_AT_EMPTY_PATH), UInt64(MLR_MOUNT_ATTR_IDMAP), 0, 0, namespace.rawValue),
+            "map the owners of", path: fixture.root)
+        let context = OwnedDescriptor(taking: try check(mlr_fsopen("overlay"), "open overlay"))
+        func set(_ key: String, _ value: String) throws {
+            try check(
+                value.withCString { mlr_fsconfig(context.rawValue, UInt32(MLR_FSCONFIG_SET_STRING), key, $0, 0) }, key)
+        }
+        try check(
+            mlr_fsconfig(context.rawValue, UInt32(MLR_FSCONFIG_SET_FD), "lowerdir+", nil, tree.rawValue), "lowerdir+")
+        try set("upperdir", "\(fixture.directory)/scratch/upper")
+        try set("workdir", "\(fixture.directory)/scratch/work")
+        try check(mlr_fsconfig(context.rawValue, UInt32(MLR_FSCONFIG_CMD_CREATE), nil, nil, 0), "create overlay")
+        let root = SharedDescriptor(taking: try check(mlr_fsmount(context.rawValue, 0), "mount overlay"))
+        let script = "stat -c %u:%g /bin /etc/passwd; touch /etc/new; stat -c %u /etc/new; echo x >> /etc/passwd"
+        let outcome = try fixture.run(
+            LaunchFixture.inUserNamespace(LaunchFixture.spec(script), first: first), root: .mount(root))
+        #expect(outcome.status == .exited(0), "\(outcome.error)")
+        #expect(outcome.lines == ["0:0", "0:0", "0"])
+        #expect(try File.status("\(fixture.directory)/scratch/upper/etc/new").uid == first)
+        #expect(!File.exists("\(fixture.root)/etc/new"))
+    }
+
     @Test("an idmapped bind mount shows the host's owners as the container's")
     func idMappedVolume() throws {
         let volume = "\(fixture.directory)/volume"
