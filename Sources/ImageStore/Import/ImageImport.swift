@@ -143,11 +143,24 @@ extension ImageStore {
             record = try ingest.finish()
         } catch {
             ingest.abandon()
-            throw error
+            throw try digestMismatch(behind: error, digest, extent) ?? error
         }
         brought.append(digest)
         progress(PullProgress(layer: digest, received: total, total: total, phase: .done))
         return record
+    }
+
+    /// A layer that cannot be unpacked is most often one that was damaged: then its digest says so more plainly.
+    private func digestMismatch(
+        behind error: StoreError, _ digest: Digest, _ extent: Extent
+    ) throws(StoreError) -> StoreError? {
+        switch error {
+        case .damagedCompression, .refusedArchive: break
+        default: return nil
+        }
+        guard digest.algorithm == "sha256" else { return nil }
+        let computed = try extent.sha256()
+        return computed == digest ? nil : .wrongDigest(expected: digest, computed: computed)
     }
 
     /// The files of a source, whichever way they can be read.

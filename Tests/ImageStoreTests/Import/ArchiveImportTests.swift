@@ -84,6 +84,21 @@ struct ArchiveImportTests {
         }
     }
 
+    @Test("standard input that is a file is read in place, from where it stands")
+    func seekableStream() throws {
+        let test = try TestStore()
+        let layout = try OCILayout("\(test.path)/layout")
+        try layout.publish(try layout.addImage([smallLayer("a", "A")]), as: "v1")
+        let archive = "\(test.path)/model.tar"
+        try layout.archive(to: archive)
+        try File.replace(archive, with: Array("HEAD".utf8) + File.read(archive))
+        let file = try File.open(archive, O_RDONLY)
+        #expect(lseek(file.rawValue, 4, SEEK_SET) == 4)
+        let source = ImageSource(archive: SharedDescriptor(file), description: "standard input")
+        let record = try test.store.importImage(from: source) { _ in }
+        #expect(record.layers.map(\.digest) == [ContentHash.sha256(of: smallLayer("a", "A"))])
+    }
+
     @Test("what a pipe brought for other machines is not kept")
     func unneeded() throws {
         let test = try TestStore()

@@ -131,6 +131,23 @@ struct LayoutImportTests {
         #expect(try test.residue() == [])
     }
 
+    @Test("a damaged layer is told by its digests even where its archive cannot be read")
+    func damagedArchive() throws {
+        let test = try TestStore()
+        let layout = try OCILayout("\(test.path)/bad")
+        let layer = smallLayer("a", "A")
+        try layout.publish(try layout.addImage([layer]), as: "v1")
+        let digest = ContentHash.sha256(of: layer)
+        var damaged = layer
+        damaged[0] ^= 1
+        try File.replace("\(layout.path)/blobs/sha256/\(digest.hex)", with: damaged)
+        let error = storeError {
+            _ = try test.store.importImage(from: try #require(try ImageSource(parsing: "oci:\(layout.path)"))) { _ in }
+        }
+        #expect(error == .wrongDigest(expected: digest, computed: ContentHash.sha256(of: damaged)))
+        #expect(try test.residue() == [])
+    }
+
     @Test("a diff ID that the content does not have stops the import and leaves nothing, even if the layer is held")
     func wrongDiffID() throws {
         let test = try TestStore()
