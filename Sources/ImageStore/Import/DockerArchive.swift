@@ -65,8 +65,8 @@ struct DockerArchive {
         return ImportPlan(contents: contents, extents: extents, references: references)
     }
 
-    /// A member that is a plain tar is the layer whose digest the configuration states; one that is compressed has a digest of
-    /// its own, which only reading it can tell.
+    /// A member that is a plain tar is the layer whose digest the configuration states; one that is compressed has a
+    /// digest of its own, which only reading it can tell.
     private func layer(_ member: String, _ diffID: Digest) throws(StoreError) -> (Descriptor, Extent?) {
         if let stored = files.storedLayer(member) {
             let isPlain = stored.digest == diffID

@@ -13,8 +13,8 @@ struct ImportPlan {
 enum ImportedName {
     /// The full reference of an image, from what an index says of it.
     ///
-    /// Containerd and Docker write the whole name in an annotation of their own, and in the standard one only the tag; a
-    /// bare tag is put behind the name of the file or directory.
+    /// Containerd and Docker write the whole name in an annotation of their own, and in the standard one only the tag;
+    /// a bare tag is put behind the name of the file or directory.
     static func reference(_ annotations: [String: String], source: ImageSource) -> String? {
         if let name = annotations[fullNameAnnotation], let parsed = try? ImageReference(parsing: name) {
             return parsed.description

@@ -2,7 +2,8 @@ internal import CLinux
 internal import Glibc
 internal import LinuxSystem
 
-/// A file system being configured (fsopen(2)). What fails says what the kernel wrote about it, besides the error number.
+/// A file system being configured (fsopen(2)). What fails says what the kernel wrote about it, besides the error
+/// number.
 struct FileSystemContext: ~Copyable {
     private let descriptor: OwnedDescriptor
     private let type: String
@@ -51,7 +52,8 @@ struct FileSystemContext: ~Copyable {
     }
 }
 
-/// What of the mount interfaces to use; a kernel that lacks one makes the next simpler be used. Tests take them away one by one.
+/// What of the mount interfaces to use; a kernel that lacks one makes the next simpler be used. Tests take them away
+/// one by one.
 struct MountSupport: Sendable {
     /// EROFS mounted from a file (6.12 on), else through a loop device.
     var fileBacked = true

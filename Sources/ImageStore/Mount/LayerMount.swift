@@ -3,7 +3,8 @@ internal import Glibc
 public import LinuxSystem
 internal import OCISpec
 
-/// A layer's EROFS image, mounted once for everybody. The mount stays when this value goes; it cannot be unmounted before.
+/// A layer's EROFS image, mounted once for everybody. The mount stays when this value goes; it cannot be unmounted
+/// before.
 public struct LayerMount: Sendable {
     public let layer: LayerRecord
     /// Where it is attached: below ``MLRunDirectories/layerMounts``.
@@ -26,7 +27,8 @@ extension ImageStore {
 
     func mountLayers(of image: ImageRecord, support: MountSupport) throws(StoreError) -> [LayerMount] {
         if let mounts = try mountedLayers(of: image) { return mounts }
-        // One lock for all: whoever deletes a layer holds it too, so what is found in the store stays until it is mounted.
+        // One lock for all: whoever deletes a layer holds it too, so what is found in the store stays until it is
+        // mounted.
         return try whileMountsStandStill { () throws(StoreError) in
             do throws(SystemError) { try makePrivateMountDirectory() } catch { throw .system(error) }
             var mounts: [LayerMount] = []
@@ -106,8 +108,8 @@ extension ImageStore {
         return LayerMount(layer: layer, path: path, directory: directory)
     }
 
-    /// Makes the directory of the layer mounts a mount of its own that propagates nothing: otherwise every mount namespace on
-    /// the machine would receive each layer and keep its file from being freed.
+    /// Makes the directory of the layer mounts a mount of its own that propagates nothing: otherwise every mount
+    /// namespace on the machine would receive each layer and keep its file from being freed.
     private func makePrivateMountDirectory() throws(SystemError) {
         let path = directories.layerMounts
         try File.makeDirectories(path, mode: 0o700)

@@ -2,8 +2,8 @@ internal import CLinux
 internal import Glibc
 internal import LinuxSystem
 
-/// One overlayfs mount in the making. Every directory is passed by descriptor or through `/proc/self/fd`, so that neither
-/// length nor colons of a path matter, and nothing is resolved twice.
+/// One overlayfs mount in the making. Every directory is passed by descriptor or through `/proc/self/fd`, so that
+/// neither length nor colons of a path matter, and nothing is resolved twice.
 struct OverlayMount {
     struct Upper {
         let directory: SharedDescriptor
@@ -121,7 +121,8 @@ struct OverlayMount {
     private func name(_ directory: SharedDescriptor) -> String { "/proc/self/fd/\(directory.rawValue)" }
 }
 
-/// A directory to mount on for a moment: what is mounted there is detached, and the directory removed, with the last reference.
+/// A directory to mount on for a moment: what is mounted there is detached, and the directory removed, with the last
+/// reference.
 private final class TemporaryMountPoint {
     let path: String
 

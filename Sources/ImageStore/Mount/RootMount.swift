@@ -7,10 +7,12 @@ extension ImageStore {
     /// The most layers overlayfs stacks.
     static let mostLayers = 500
 
-    /// Mounts an image's root file system: its layers stacked by overlayfs, below a writable directory unless it is read-only.
+    /// Mounts an image's root file system: its layers stacked by overlayfs, below a writable directory unless it is
+    /// read-only.
     ///
     /// - Parameters:
-    ///   - scratch: A directory for what is written: `upper/` and `work/` are made in it, and `upper/` found there is used
+    ///   - scratch: A directory for what is written: `upper/` and `work/` are made in it, and `upper/` found there is
+    ///   used
     ///     again. Nil, like `readOnly`, for a root that cannot be written.
     ///   - idMapping: The layers are seen through this user namespace. What is written lands on disk as the mapped ids.
     ///   - volatile: Nothing is flushed at unmount: for what is thrown away after a crash of the machine.
@@ -47,7 +49,8 @@ extension ImageStore {
                 overlay.upper = try makeUpper(in: scratch, like: top.directory, idMapping)
                 overlay.isVolatile = volatile
             } else if lowers.count == 1 {
-                // Overlayfs wants two layers where nothing is written. A bare mount of the one would show its whiteouts.
+                // Overlayfs wants two layers where nothing is written. A bare mount of the one would show its
+                // whiteouts.
                 overlay.lowers.append(try emptyDirectory())
             }
             return try overlay.mount()

@@ -4,8 +4,9 @@ internal import LinuxSystem
 
 /// An flock(2) whose file exists only while somebody holds or awaits it, so that a lock per digest leaves no litter.
 ///
-/// Whoever gets the lock looks whether the path still names the file that was locked, and starts over if a former holder has
-/// removed it; whoever lets go removes the file if nobody else has it. The kernel frees the lock of a process that dies.
+/// Whoever gets the lock looks whether the path still names the file that was locked, and starts over if a former
+/// holder has removed it; whoever lets go removes the file if nobody else has it. The kernel frees the lock of a
+/// process that dies.
 final class DigestLock: Sendable {
     private let path: String
     private let descriptor: Int32
@@ -53,7 +54,8 @@ final class DigestLock: Sendable {
     }
 
     deinit {
-        // Turning a shared lock into an exclusive one is not atomic: between the two another may come and go, file and all.
+        // Turning a shared lock into an exclusive one is not atomic: between the two another may come and go, file and
+        // all.
         if flock(descriptor, LOCK_EX | LOCK_NB) == 0, Self.isCurrent(descriptor, path) { _ = unlink(path) }
         _ = close(descriptor)
     }

@@ -27,9 +27,9 @@ public struct ImageContents: Sendable, Equatable {
 
     /// Checks that these bytes are an image that can be stored and run here.
     ///
-    /// - Throws: ``StoreError`` when a digest does not match, when this is an artifact and no image, when a layer's media type
-    ///   is unknown, when the configuration names another number of layers than the manifest, or another platform than
-    ///   this machine's.
+    /// - Throws: ``StoreError`` when a digest does not match, when this is an artifact and no image, when a layer's
+    ///   media type is unknown, when the configuration names another number of layers than the manifest, or another
+    ///   platform than this machine's.
     public init(
         manifest: Descriptor, manifestBytes: [UInt8], configurationBytes: [UInt8], indexDigest: Digest? = nil,
         indexBytes: [UInt8]? = nil, name: String
@@ -62,8 +62,8 @@ public struct ImageContents: Sendable, Equatable {
         layers = zip(parsed.layers, configuration.diffIDs).map { Layer(descriptor: $0, diffID: $1) }
     }
 
-    /// Reads a manifest and refuses what is no image: artifacts, and layers of unknown types. What a puller needs before
-    /// it can ask for the configuration.
+    /// Reads a manifest and refuses what is no image: artifacts, and layers of unknown types. What a puller needs
+    /// before it can ask for the configuration.
     public static func parseManifest(_ bytes: [UInt8], name: String) throws(StoreError) -> ImageManifest {
         let manifest: ImageManifest
         do throws(JSONError) { manifest = try ImageManifest(JSONCursor(JSON(parsing: bytes))) } catch {
@@ -86,8 +86,8 @@ public struct ImageContents: Sendable, Equatable {
 }
 
 extension ImageStore {
-    /// Records an image whose layers are in the store: stores its manifest, index and configuration, then the record. Durable
-    /// when this returns.
+    /// Records an image whose layers are in the store: stores its manifest, index and configuration, then the record.
+    /// Durable when this returns.
     ///
     /// - Parameters:
     ///   - layers: As ``LayerIngest`` or ``layer(_:)`` gave them, lowest first.

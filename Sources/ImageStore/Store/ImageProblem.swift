@@ -101,7 +101,8 @@ extension ImageProblem: CustomStringConvertible {
         case .noLayers: "build the image with the files it needs"
         case .emptySource: "write oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:REFERENCE]"
         case .notAnImageSource:
-            "oci: takes the directory of an OCI layout, oci-archive: a tar of one, docker-archive: what `docker save` writes"
+            "oci: takes the directory of an OCI layout, oci-archive: a tar of one, docker-archive: what `docker save` "
+                + "writes"
         case .noSuchTag, .severalImages: "write one of them behind the path, as in oci:DIR:TAG"
         case .missingPart: "copy or save the image again"
         case .tooManyLayers: "squash the image when it is built"

@@ -3,8 +3,8 @@ public import LinuxSystem
 
 /// Everything mlrun keeps of images, in directories that several processes use at once.
 ///
-/// - `layers/sha256/<hex>.erofs` and `.json`: one EROFS image a layer, named by the digest of the blob as transported, and
-///   its ``LayerRecord``, written last.
+/// - `layers/sha256/<hex>.erofs` and `.json`: one EROFS image a layer, named by the digest of the blob as transported,
+///   and its ``LayerRecord``, written last.
 /// - `layers/diff-ids/<hex>`: a symbolic link from a diff ID to the name of a layer with that content.
 /// - `blobs/sha256/<hex>`: manifests, indexes and configurations, verbatim.
 /// - `images/<reference>.json`: one ``ImageRecord`` a reference, written when all it names is durable.

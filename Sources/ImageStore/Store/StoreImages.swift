@@ -68,9 +68,9 @@ extension ImageStore {
         return records.sorted { ($1.pulledAt, $0.reference) < ($0.pulledAt, $1.reference) }
     }
 
-    /// Finds an image by a reference in any form (`busybox`, `docker.io/library/busybox:latest`, `name@sha256:…`), by the
-    /// digest of its configuration, manifest or index, or by at least four digits of its ID; nil when there is none.
-    /// A short ID that fits several images is an error that names them.
+    /// Finds an image by a reference in any form (`busybox`, `docker.io/library/busybox:latest`, `name@sha256:…`), by
+    /// the digest of its configuration, manifest or index, or by at least four digits of its ID; nil when there is
+    /// none. A short ID that fits several images is an error that names them.
     public func image(_ name: String) throws(StoreError) -> ImageRecord? {
         if let exact = try referenced(name) { return exact }
         return try matches(name).first

@@ -40,7 +40,8 @@ extension ImageStore {
         return record
     }
 
-    /// Waits until nobody else brings this layer into the store. Look with ``layer(_:)`` after that: it may be there now.
+    /// Waits until nobody else brings this layer into the store. Look with ``layer(_:)`` after that: it may be there
+    /// now.
     public func lockLayer(_ digest: Digest) throws(StoreError) -> LayerLock {
         do throws(SystemError) {
             return LayerLock(try .acquire("\(directories.locks)/\(digest.hex).ingest", exclusive: true))
@@ -49,7 +50,8 @@ extension ImageStore {
         }
     }
 
-    /// Like ``lockLayer(_:)`` without waiting, for callers that must not block their thread: nil while somebody else has it.
+    /// Like ``lockLayer(_:)`` without waiting, for callers that must not block their thread: nil while somebody else
+    /// has it.
     public func lockLayerIfFree(_ digest: Digest) throws(StoreError) -> LayerLock? {
         do throws(SystemError) {
             let lock = try DigestLock.acquireIfFree("\(directories.locks)/\(digest.hex).ingest", exclusive: true)

@@ -15,7 +15,8 @@ public struct Removal: Sendable, Equatable {
 }
 
 extension ImageStore {
-    /// Completed layers that no image names are left alone for this many seconds: a pull that was cut off finds them again.
+    /// Completed layers that no image names are left alone for this many seconds: a pull that was cut off finds them
+    /// again.
     public static let gracePeriod: Int64 = 600
 
     /// Takes a reference from its image, and deletes the image and the layers nobody else needs with its last one.

@@ -40,7 +40,8 @@ enum Timestamp {
         return days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset
     }
 
-    /// Days from 1970-01-01 in the proleptic Gregorian calendar: years are counted from March so that the leap day is last.
+    /// Days from 1970-01-01 in the proleptic Gregorian calendar: years are counted from March so that the leap day is
+    /// last.
     private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
         let shifted = month <= 2 ? year - 1 : year
         let era = (shifted >= 0 ? shifted : shifted - 399) / 400

@@ -64,7 +64,8 @@ final class TestStore {
         ).json.bytes()
         return try ImageContents(
             manifest: Descriptor(
-                mediaType: MediaType.ociManifest, digest: ContentHash.sha256(of: manifest), size: Int64(manifest.count)),
+                mediaType: MediaType.ociManifest, digest: ContentHash.sha256(of: manifest),
+                size: Int64(manifest.count)),
             manifestBytes: manifest, configurationBytes: document, name: "test")
     }
 
