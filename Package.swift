@@ -133,7 +133,7 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Gateway", "OCISpec", "LinuxSystem", "CLinux",
+                "Gateway", "mlrun-gateway", "OCISpec", "LinuxSystem", "CLinux",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],

@@ -120,6 +120,7 @@ final class ControlLoop {
             var (pid, uid, gid): (Int32, UInt32, UInt32) = (0, 0, 0)
             guard mlr_peer_credentials(accepted, &pid, &uid, &gid) == 0, uid == 0 || uid == owner else { continue }
             let peer = ControlPeer(socket)
+            // One that cannot be watched is closed at once, which tells it as much as anything could.
             _ = try? watch(.peer(peer), peer.descriptor)
         }
     }

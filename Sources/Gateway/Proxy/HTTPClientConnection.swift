@@ -35,6 +35,7 @@ final class HTTPClientConnection: ChannelInboundHandler, ListenerConnection {
     }
 
     private static let mostLingering = 4 << 20
+    private static let mostAhead = 16 << 10
 
     private let listener: Listener
     private let patience: ClientPatience
@@ -101,7 +102,10 @@ final class HTTPClientConnection: ChannelInboundHandler, ListenerConnection {
     func readIfWanted() {
         switch state {
         case .awaitingHead: channel.read()
-        case .exchanging(let exchange): if exchange.wantsBody { channel.read() }
+        case .exchanging(let exchange):
+            // A little of the next request may come ahead: cheaper than to stop listening and to begin again.
+            let mayReadAhead = exchange.requestIsComplete && inbox.readableBytes < Self.mostAhead
+            if exchange.wantsBody || mayReadAhead { channel.read() }
         case .lingering(let discarded):
             if discarded < Self.mostLingering { channel.read() } else { channel.close(promise: nil) }
         case .closing, .tunnel, .closed: break

@@ -11,7 +11,7 @@ final class HTTPExchange {
     private var upstream: UpstreamConnection?
     private var replica: Replica?
     private var requestBody: BodyDecoder
-    private var requestIsComplete: Bool
+    private(set) var requestIsComplete: Bool
     private var answerHasBegun = false
     private var answerFraming = HTTPFraming.none
     private var keepsAlive = false

@@ -101,7 +101,8 @@ final class UpstreamConnection: ChannelInboundHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         if isTunnel { return context.fireChannelReadComplete() }
-        exchange?.upstreamReadComplete()
+        // At rest it keeps listening: its end is noticed, and the next exchange need not ask the kernel for it again.
+        if let exchange { exchange.upstreamReadComplete() } else if pool != nil { context.read() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
