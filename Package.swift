@@ -77,7 +77,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Serving",
-            dependencies: ["LinuxSystem", "OCISpec", "Container", "ImageStore", "CLinux"],
+            dependencies: ["LinuxSystem", "OCISpec", "Container", "ImageStore", "CLinux", "CLaunch"],
             swiftSettings: strict),
         .target(
             name: "MLRun",
@@ -139,7 +139,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "ServingTests", dependencies: ["Serving", "Container", "ImageStore", "OCISpec", "LinuxSystem"],
+            name: "ServingTests",
+            dependencies: ["Serving", "Container", "ImageStore", "OCISpec", "LinuxSystem", "CLinux", "CLaunch"],
             swiftSettings: strict),
         .testTarget(
             name: "MLRunTests", dependencies: ["MLRun", "OCISpec", "LinuxSystem"], swiftSettings: strict),
