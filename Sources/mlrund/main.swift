@@ -1,1 +1,45 @@
-print("not built yet")
+internal import Glibc
+internal import LinuxSystem
+internal import Serving
+
+/// mlrund [--version|--help]: the supervisor, in the foreground. mlrun starts it when it is needed.
+private func run() -> Int32 {
+    func say(_ text: String) { try? File.writeAll(Array("\(text)\n".utf8), to: 2) }
+    let arguments = CommandLine.arguments.dropFirst()
+    switch arguments.first {
+    case nil: break
+    case "--version":
+        print("mlrund \(Supervisor.version)")
+        return 0
+    case "--help", "-h":
+        print(
+            """
+            usage: mlrund
+
+            Keeps services running. mlrun start starts it when it is needed; run it by hand or from a systemd unit
+            (KillMode=process) to have it from boot on. SIGTERM ends it and leaves replicas and gateway running for
+            the next one; mlrun shutdown --stop ends them too.
+
+            environment: MLRUN_ROOT (default /var/lib/mlrun), MLRUN_STATE (default /run/mlrun)
+            """)
+        return 0
+    case .some(let word):
+        say("mlrund: \(word) is no option of mlrund\nmlrund --help shows what there is")
+        return 125
+    }
+    do throws(SystemError) {
+        let own = try File.readLink("/proc/self/exe")
+        let gateway = "\(File.parent(of: own))/mlrun-gateway"
+        do throws(ControlError) { try Supervisor.run(.fromEnvironment(), gateway: gateway) } catch {
+            say("mlrund: \(error.message)")
+            if let remedy = error.remedy { say("  \(remedy)") }
+            return 125
+        }
+    } catch {
+        say("mlrund: \(error)")
+        return 125
+    }
+    return 0
+}
+
+exit(run())
