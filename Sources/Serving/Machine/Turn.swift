@@ -44,8 +44,12 @@ struct Turn {
     }
 
     private mutating func fired(_ index: Int, _ timer: ReplicaTimer) {
-        // One that was disarmed or set to a later time may still be on its way.
-        guard let deadline = state.replicas[index].timers[timer], deadline <= now else { return }
+        // One that was disarmed or set to a later time may still be on its way. In the second case, and if a clock
+        // rings early, it is asked for again: a timer that is lost would be a replica that hangs for ever.
+        guard let deadline = state.replicas[index].timers[timer] else { return }
+        if deadline > now {
+            return actions.append(.arm(id(index), attempt: attempt(index), timer, at: deadline))
+        }
         state.replicas[index].timers[timer] = nil
         switch timer {
         case .restart: launch(index, counting: true)

@@ -32,6 +32,21 @@ struct StopTests {
         #expect(service.replica.lastDeath == .ended(.stopRequested, .signal(9)))
     }
 
+    @Test("a timer that rings early does nothing but ring again")
+    func earlyTimer() throws {
+        var service = ServiceUnderTest()
+        service.becomeReady()
+        service.send(.stopRequested(force: false))
+        service.send(.drained)
+        let deadline = try #require(service.replica.timers[.stop])
+        service.wait(.milliseconds(14_999))
+        service.send(.timer(.stop))
+        #expect(service.actions == [.arm(ServiceUnderTest.first, attempt: 1, .stop, at: deadline)])
+        service.wait(.milliseconds(1))
+        service.send(.timer(.stop))
+        #expect(service.kills)
+    }
+
     @Test("requests that do not end within the drain time are cut off")
     func drainTimeout() {
         var service = ServiceUnderTest()
