@@ -16,6 +16,9 @@ public final class Gateway: Sendable {
         /// The user who may control the gateway besides root.
         public var owner: UInt32
 
+        /// How long clients may rest: for tests to shorten.
+        var patience = ClientPatience.standard
+
         public init(owner: UInt32) { self.owner = owner }
     }
 
@@ -45,7 +48,7 @@ public final class Gateway: Sendable {
         let loop = try ControlLoop(
             listener: control, signals: signals, inbox: inbox, owner: configuration.owner,
             drainTimeout: UInt64(configuration.drainTimeout * 1e9),
-            directory: ServiceDirectory(group: group, events: inbox))
+            directory: ServiceDirectory(group: group, patience: configuration.patience, events: inbox))
         try loop.run()
     }
 

@@ -1,21 +1,5 @@
 internal import NIOCore
 
-/// How long a client may leave a connection without progress.
-struct ClientPatience: Sendable {
-    /// Between two requests.
-    var idle: TimeAmount = .seconds(75)
-    /// From the first byte of a head to its last.
-    var head: TimeAmount = .seconds(60)
-    /// Between two pieces of a body that the upstream waits for.
-    var body: TimeAmount = .seconds(60)
-    /// Without reading anything of an answer.
-    var answer: TimeAmount = .seconds(300)
-    /// After an answer to a request that was not read to its end.
-    var lingering: TimeAmount = .seconds(5)
-
-    static let standard = ClientPatience()
-}
-
 /// One HTTP/1.x connection of a client: requests are read and answered one after the other.
 ///
 /// Reading is asked for only while what would come is of use, so that the client's sending is held back by TCP.
@@ -38,7 +22,6 @@ final class HTTPClientConnection: ChannelInboundHandler, ListenerConnection {
     private static let mostAhead = 16 << 10
 
     private let listener: Listener
-    private let patience: ClientPatience
     private let channel: any Channel
     let origin: ForwardedOrigin
     private var state = State.awaitingHead
@@ -48,10 +31,9 @@ final class HTTPClientConnection: ChannelInboundHandler, ListenerConnection {
     private var scanner = HTTPHeadScanner()
     private var isAdvancing = false
 
-    init(_ channel: any Channel, listener: Listener, patience: ClientPatience = .standard) {
+    init(_ channel: any Channel, listener: Listener) {
         self.channel = channel
         self.listener = listener
-        self.patience = patience
         origin = ForwardedOrigin(channel.remoteAddress)
     }
 
@@ -232,6 +214,7 @@ final class HTTPClientConnection: ChannelInboundHandler, ListenerConnection {
     }
 
     func check(now: NIODeadline) {
+        let patience = listener.patience
         switch state {
         case .awaitingHead where inbox.readableBytes == 0:
             if now - stateSince > patience.idle { channel.close(promise: nil) }

@@ -28,10 +28,18 @@ final class HTTPExchange {
     var wantsBody: Bool { !requestIsComplete && upstream?.isWritable == true }
 
     func start(port: UInt16) {
-        let search = UpstreamSearch(service, port: port, usesPool: true) { [self] outcome in
-            self.search = nil
-            found(outcome)
-        }
+        let search = UpstreamSearch(
+            service, port: port,
+            reuse: { [self] replica in
+                guard let idle = replica.pool.take(port: port) else { return false }
+                self.search = nil
+                attach(idle, replica)
+                return true
+            },
+            completion: { [self] outcome in
+                self.search = nil
+                found(outcome)
+            })
         self.search = search
         search.start()
         if search.hasEnded { self.search = nil }
@@ -39,7 +47,6 @@ final class HTTPExchange {
 
     private func found(_ outcome: UpstreamSearch.Outcome) {
         switch outcome {
-        case .reused(let connection, let replica): attach(connection, replica)
         case .connected(let socket, let replica):
             let connection = UpstreamConnection(socket)
             do {

@@ -10,20 +10,20 @@ protocol ListenerConnection: AnyObject {
 
 /// A published port: where its connections go and who they are. Belongs to the event loop of its service.
 final class Listener {
-    private static let checkInterval: TimeAmount = .seconds(10)
-
     let service: Service
     let port: UInt16
     let token: UInt64
+    let patience: ClientPatience
     private let events: EventInbox
     private var connections: [ObjectIdentifier: any ListenerConnection] = [:]
     private var check: Scheduled<Void>?
     private(set) var isClosing = false
 
-    init(service: Service, port: UInt16, token: UInt64, events: EventInbox) {
+    init(service: Service, port: UInt16, token: UInt64, patience: ClientPatience, events: EventInbox) {
         self.service = service
         self.port = port
         self.token = token
+        self.patience = patience
         self.events = events
     }
 
@@ -53,7 +53,7 @@ final class Listener {
 
     /// One timer for all connections, and none while there are none.
     private func scheduleCheck() {
-        check = service.loop.assumeIsolated().scheduleTask(in: Self.checkInterval) { [self] in
+        check = service.loop.assumeIsolated().scheduleTask(in: patience.check) { [self] in
             check = nil
             let now = NIODeadline.now()
             for connection in connections.values { connection.check(now: now) }

@@ -21,7 +21,7 @@ final class TCPClientConnection: ChannelInboundHandler, ListenerConnection {
     func channelActive(context: ChannelHandlerContext) {
         listener.add(self)
         if listener.isClosing { return context.close(promise: nil) }
-        let search = UpstreamSearch(listener.service, port: listener.port, usesPool: false) { [self] outcome in
+        let search = UpstreamSearch(listener.service, port: listener.port) { [self] outcome in
             self.search = nil
             found(outcome)
         }
@@ -33,11 +33,6 @@ final class TCPClientConnection: ChannelInboundHandler, ListenerConnection {
     private func found(_ outcome: UpstreamSearch.Outcome) {
         switch outcome {
         case .connected(let socket, let replica): join(socket, replica)
-        case .reused(let connection, let replica):
-            // Connections that spoke HTTP are not taken in TCP mode; not even one that appeared would be joined.
-            connection.close()
-            listener.service.release(replica)
-            channel.close(promise: nil)
         case .refused, .unreachable: channel.close(promise: nil)
         }
     }

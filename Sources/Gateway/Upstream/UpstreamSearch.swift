@@ -7,9 +7,6 @@ internal import NIOCore
 /// Nothing of the request has been sent before the search is over, so that trying again is always safe.
 final class UpstreamSearch {
     enum Outcome {
-        /// An idle connection, which has served before.
-        case reused(UpstreamConnection, Replica)
-        /// A new one.
         case connected(UpstreamSocket, Replica)
         case refused(HeldRequest.Refusal)
         case unreachable(Replica, SystemError)
@@ -21,7 +18,7 @@ final class UpstreamSearch {
 
     private let service: Service
     private let port: UInt16
-    private let usesPool: Bool
+    private let reuse: ((Replica) -> Bool)?
     private let since = NIODeadline.now()
     private var attempts = 0
     private var request: HeldRequest?
@@ -30,16 +27,22 @@ final class UpstreamSearch {
     private var pause: Scheduled<Void>?
     private var completion: ((Outcome) -> Void)?
 
-    init(_ service: Service, port: UInt16, usesPool: Bool, completion: @escaping (Outcome) -> Void) {
+    /// - Parameters:
+    ///   - reuse: takes an idle connection to a replica if there is one, and with it the duty to release the replica;
+    ///     the search is over when it says true
+    ///   - completion: called once in every other case, unless the search is cancelled
+    init(
+        _ service: Service, port: UInt16, reuse: ((Replica) -> Bool)? = nil, completion: @escaping (Outcome) -> Void
+    ) {
         self.service = service
         self.port = port
-        self.usesPool = usesPool
+        self.reuse = reuse
         self.completion = completion
     }
 
     var hasEnded: Bool { completion == nil }
 
-    /// After `.reused` and `.connected` the caller must release the replica at the service.
+    /// After `.connected` the caller must release the replica at the service.
     func start() { seek(avoiding: nil) }
 
     /// The client left: gives back whatever was got.
@@ -71,7 +74,11 @@ final class UpstreamSearch {
 
     private func connect(to replica: Replica) {
         attempts += 1
-        if usesPool, let connection = replica.pool.take(port: port) { return finish(.reused(connection, replica)) }
+        if let reuse, reuse(replica) {
+            granted = nil
+            completion = nil
+            return
+        }
         dial = UpstreamDial.start(replica, port: port, on: service.loop) { [self] result in
             dial = nil
             switch result {

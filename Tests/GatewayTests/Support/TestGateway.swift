@@ -1,9 +1,10 @@
 import CLinux
-import Gateway
 import Glibc
 import LinuxSystem
 import OCISpec
 import Synchronization
+
+@testable import Gateway
 
 /// A gateway in this process with a control connection to it.
 final class TestGateway {
@@ -12,7 +13,7 @@ final class TestGateway {
     private let ended = SharedFlag()
     private(set) var control: ControlClient
 
-    init(drainTimeout: Double = 10, threads: Int = 1) throws {
+    init(drainTimeout: Double = 10, threads: Int = 1, patience: ClientPatience = .standard) throws {
         path = "/tmp/mlrun-gateway-test.\(File.randomName()).sock"
         let socket = SharedDescriptor(
             taking: try check(mlr_socket(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), 0), "create a socket"))
@@ -21,6 +22,7 @@ final class TestGateway {
         var configuration = Gateway.Configuration(owner: getuid())
         configuration.drainTimeout = drainTimeout
         configuration.threads = threads
+        configuration.patience = patience
         gateway = try Gateway(control: socket, configuration: configuration)
         inBackground { [gateway, ended] in
             do { try gateway.run() } catch { fatalError("the gateway ended: \(error)") }
