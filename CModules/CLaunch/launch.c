@@ -80,6 +80,18 @@ static void play_stage(const struct mlr_launch *launch, uint64_t ignored) {
     _exit(result < 0);
 }
 
+/* Until it executes something, which may be a start gate away, the child would hold open what others of its caller wait
+   to see closed: pipes, locks, files being written. */
+static void close_others(const struct mlr_launch *launch) {
+    unsigned next = 0;
+    for (size_t i = 0; i < launch->kept_count; i++) {
+        unsigned kept = (unsigned)launch->kept[i];
+        if (kept > next) syscall(SYS_close_range, next, kept - 1, 0);
+        if (kept >= next) next = kept + 1;
+    }
+    syscall(SYS_close_range, next, ~0U, 0);
+}
+
 int mlr_launch(const struct mlr_launch *launch, int *pid, int *pidfd) {
     uint64_t ignored = ignored_signals();
     uint64_t all = ~0ULL, before;
@@ -89,7 +101,7 @@ int mlr_launch(const struct mlr_launch *launch, int *pid, int *pidfd) {
     bool staged = launch->join_count > 0;
     long child = clone_container(launch, 0, staged ? 0 : launch->namespaces, &opened);
     if (child == 0) {
-        close(launch->caller_channel);
+        close_others(launch);
         if (staged) play_stage(launch, ignored);
         heed_signals(ignored);
         mlr_play_to_the_end(launch);

@@ -25,10 +25,10 @@ int mlr_step_user(const struct mlr_step *step) {
 
 int mlr_step_bounding_set(const struct mlr_step *step) {
     for (unsigned capability = 0; capability < 64; capability++) {
-        if (step->a >> capability & 1) continue;
-        int present = prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
-        if (present < 0) return 0; // the kernel knows no further one
-        if (present && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0) return -errno;
+        if (step->a >> capability & 1 || prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
+        if (errno == EINVAL) return 0; // the kernel knows no further one
+        // Without CAP_SETPCAP none can be dropped, which does no harm where it is not there.
+        if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) != 0) return -EPERM;
     }
     return 0;
 }

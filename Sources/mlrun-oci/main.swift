@@ -1,4 +1,10 @@
 import Container
 import Glibc
 
+do {
+    try SealedProgram.enter()
+} catch {
+    // Without the right to mount no container without a user namespace can be made either: its own error is clearer.
+    OCILog(file: nil, isJSON: false).warning("\(error)")
+}
 exit(OCIProgram.run(Array(CommandLine.arguments.dropFirst())))

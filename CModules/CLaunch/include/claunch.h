@@ -97,7 +97,8 @@ struct mlr_launch {
     size_t join_count;
     int32_t cgroup;                /* directory, or -1 */
     int32_t channel;               /* the child's end of a SOCK_SEQPACKET pair */
-    int32_t caller_channel;        /* the other end, which the child must not keep */
+    const int32_t *kept;           /* every descriptor the child needs, ascending; all others it closes at once */
+    size_t kept_count;
     int32_t gate;                  /* O_PATH of a FIFO, or -1 */
     int32_t hook_state;            /* file with the state that hooks read, or -1 */
     int32_t streams[3];            /* -1: the container's /dev/null */
@@ -131,6 +132,10 @@ int mlr_launch(const struct mlr_launch *launch, int *pid, int *pidfd);
    `output` or, for -1, the caller's; in `directory` unless NULL. Returns the wait status (wait(2)), -ETIMEDOUT after killing
    it, or -errno when it could not be run. Async-signal-safe. */
 int mlr_run_hook(const struct mlr_hook *hook, int input, const char *directory);
+
+/* Executes the calling program again from a read-only mount of its own file, with the same arguments. Returns 0 when it runs from
+   one already, or -errno when that is not to be had, as without CAP_SYS_ADMIN. For a single-threaded start of main. */
+int mlr_run_sealed(char *const *arguments, char *const *environment);
 
 /* A process that does nothing but hold new namespaces open. */
 struct mlr_holder {

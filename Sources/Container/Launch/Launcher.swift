@@ -37,9 +37,7 @@ public enum Launcher {
             try check(mlr_socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), &ends), "create a socket pair")
             let childEnd = OwnedDescriptor(taking: ends[1])
             conversation = LaunchConversation(SharedDescriptor(taking: ends[0]), plan: request.plan)
-            var launch = program.launch
-            launch.channel = childEnd.rawValue
-            launch.caller_channel = ends[0]
+            var launch = program.launch(on: childEnd.rawValue)
             var pid: Int32 = 0
             var pidfd: Int32 = -1
             let kinds = request.plan.created.map(\.rawValue).joined(separator: ", ")

@@ -21,7 +21,6 @@ final class PlayerProgram {
         launch.gate = -1
         launch.hook_state = -1
         launch.channel = -1
-        launch.caller_channel = -1
         try encodeStreams()
         try encodeGate()
         for step in request.plan.steps {
@@ -45,6 +44,20 @@ final class PlayerProgram {
         joins.append(mlr_join(descriptor: process.pidfd, kinds: UInt32(kinds)))
         launch.joins = UnsafePointer(arena.copy(joins))
         launch.join_count = joins.count
+    }
+
+    /// The launch on a channel, with the list of all descriptors that are for the child.
+    func launch(on channel: Int32) -> mlr_launch {
+        var launch = launch
+        launch.channel = channel
+        var needed = kept.map(\.rawValue) + request.extraDescriptors.map(\.rawValue) + joins.map(\.descriptor)
+        needed += [channel, launch.cgroup, launch.streams.0, launch.streams.1, launch.streams.2]
+        needed += [hookState?.rawValue ?? -1]
+        if launch.inherit_streams { needed += [0, 1, 2] }
+        let ascending = Set(needed.filter { $0 >= 0 }).sorted()
+        launch.kept = UnsafePointer(arena.copy(ascending))
+        launch.kept_count = ascending.count
+        return launch
     }
 
     private static func failure(of step: LaunchStep, _ error: SystemError) -> LaunchError {

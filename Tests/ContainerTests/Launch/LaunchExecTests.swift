@@ -142,6 +142,25 @@ struct LaunchExecTests {
         #expect(File.exists("\(fixture.root)/work/started"))
     }
 
+    @Test("a container at its gate holds nothing open that its launcher has")
+    func gateHoldsNothing() throws {
+        var ends: [Int32] = [-1, -1]
+        try check(mlr_pipe(&ends, 0), "create a pipe")
+        defer { close(ends[0]) }
+        let fifo = "\(fixture.directory)/exec.fifo"
+        try StartGate.make(fifo, owner: 0, group: 0)
+        let plan = try LaunchPlanner.plan(LaunchFixture.spec("true"), host: host, options: .init(isGated: true))
+        let process = try Launcher.launch(
+            LaunchRequest(
+                plan: plan, root: .path(fixture.root), streams: .files(input: nil, output: nil, error: nil),
+                gate: .fifo(fifo)))
+        defer { _ = try? process.kill() }
+        close(ends[1])
+        var entry = pollfd(fd: ends[0], events: Int16(POLLIN), revents: 0)
+        #expect(poll(&entry, 1, 5000) == 1)
+        #expect(entry.revents & Int16(POLLHUP) != 0)
+    }
+
     @Test("the process starts inside its cgroup", .enabled(if: LaunchExecTests.hasCgroup2, "needs a cgroup2 hierarchy"))
     func cgroup() throws {
         let group = try CgroupHierarchy.discover().group(at: "/mlrun-launch-test-\(File.randomName())")

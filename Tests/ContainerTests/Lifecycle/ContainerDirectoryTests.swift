@@ -1,0 +1,141 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import OCISpec
+import Testing
+
+@testable import Container
+
+@Suite(.enabled(if: LaunchFixture.isPossible, "needs root and busybox-static"))
+struct ContainerDirectoryTests {
+    let fixture: LaunchFixture
+    let containers: ContainerDirectory
+
+    init() throws {
+        fixture = try LaunchFixture()
+        containers = ContainerDirectory(root: "\(fixture.directory)/state")
+    }
+
+    private func options(_ spec: RuntimeSpec) throws -> CreateOptions {
+        try File.replace("\(fixture.directory)/config.json", with: spec.json.bytes(), durable: false)
+        var options = CreateOptions(bundle: fixture.directory)
+        options.cgroupManager = .disabled
+        options.streams = .files(input: nil, output: nil, error: nil)
+        return options
+    }
+
+    private func waitUntil(_ id: String, is status: ContainerState.Status) throws {
+        for _ in 0..<500 {
+            if try containers.state(id).status == status { return }
+            usleep(10_000)
+        }
+        Issue.record("\(id) did not become \(status)")
+    }
+
+    @Test("a container goes from created to running to stopped, and is gone when deleted")
+    func life() throws {
+        var spec = LaunchFixture.spec("")
+        spec.process?.args = ["sleep", "1000"]
+        spec.annotations = ["model": "silero"]
+        let (process, _) = try containers.create("life", try options(spec))
+        #expect(try containers.state("life").status == .created)
+        #expect(try containers.state("life").pid == process.pid)
+        #expect(try containers.list() == ["life"])
+        #expect(throws: ContainerError.self) { try containers.create("life", try options(spec)) }
+        #expect(throws: ContainerError.self) {
+            try containers.exec("life", .init(args: ["true"]), streams: .inherited)
+        }
+        try containers.start("life")
+        #expect(try containers.state("life").status == .running)
+        #expect(try containers.state("life").annotations == ["model": "silero"])
+        let second = try containers.exec("life", .init(args: ["true"], env: ["PATH=/bin"]), streams: .inherited)
+        #expect(try second.wait() == .exited(0))
+        #expect("\(#expect(throws: ContainerError.self) { try containers.delete("life") }!)".contains("not stopped"))
+        try containers.kill("life", .kill)
+        #expect(try process.wait() == .killed(.kill, coreDumped: false))
+        #expect(try containers.state("life").status == .stopped)
+        #expect(try containers.state("life").pid == nil)
+        let late = #expect(throws: ContainerError.self) { try containers.kill("life", .terminate) }
+        #expect(late?.description.contains("container not running") == true)
+        try containers.delete("life")
+        let gone = #expect(throws: ContainerError.self) { try containers.state("life") }
+        #expect(gone?.description == "container \"life\" does not exist")
+        try containers.delete("life", force: true)
+    }
+
+    @Test("a failed creation leaves no state, no process, and runs the poststop hooks")
+    func failedCreation() throws {
+        var spec = LaunchFixture.spec("true")
+        spec.process?.args = ["no-such-program"]
+        let place = "\(fixture.directory)/stopped"
+        spec.hooks = .init(poststop: [.init(path: "/bin/sh", args: ["sh", "-c", "cat > \(place)"])])
+        let error = #expect(throws: ContainerError.self) { try containers.create("broken", try options(spec)) }
+        #expect(error?.exitCode == 127)
+        #expect(try containers.list().isEmpty)
+        let state = try ContainerState(JSONCursor(try JSON(parsing: try File.read(place))))
+        #expect(state.status == .stopped && state.id == "broken")
+    }
+
+    @Test("hooks run in order, each with the state on its standard input")
+    func hooks() throws {
+        let place = "\(fixture.directory)/order"
+        func hook(_ name: String) -> RuntimeSpec.Hook {
+            .init(path: "/bin/sh", args: ["sh", "-c", "read s; echo \"\(name) $s\" >> \(place)"])
+        }
+        var spec = LaunchFixture.spec("true")
+        spec.process?.args = ["true"]
+        spec.hooks = .init(
+            prestart: [hook("prestart")], createRuntime: [hook("createRuntime")],
+            createContainer: [hook("createContainer")], poststart: [hook("poststart")], poststop: [hook("poststop")])
+        let (process, _) = try containers.create("hooks", try options(spec))
+        try containers.start("hooks")
+        try process.wait()
+        try containers.delete("hooks")
+        let lines = try File.readText(place).split(separator: "\n")
+        #expect(
+            lines.map { $0.split(separator: " ")[0] }
+                == ["prestart", "createRuntime", "createContainer", "poststart", "poststop"])
+        #expect(lines[1].contains("\"pid\":\(process.pid)"))
+        #expect(lines[2].contains("\"pid\":\(process.pid)"))
+    }
+
+    @Test("an id cannot lead out of the state directory", arguments: ["../x", "a/b", "", ".hidden", "a b", "ü"])
+    func badID(_ id: String) throws {
+        let error = #expect(throws: ContainerError.self) { try containers.delete(id, force: true) }
+        guard case .invalidID = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+    }
+
+    @Test("the terminal goes to the console socket, in one message with its name")
+    func consoleSocket() throws {
+        let path = "\(fixture.directory)/console.sock"
+        let listener = OwnedDescriptor(
+            taking: try check(mlr_socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0), "create a socket"))
+        try check(mlr_bind_unix(listener.rawValue, path), "bind", path: path)
+        try check(mlr_listen(listener.rawValue, 1), "listen", path: path)
+        var spec = LaunchFixture.spec("")
+        spec.process?.args = ["tty"]
+        spec.process?.terminal = true
+        var options = try options(spec)
+        #expect(throws: ContainerError.self) { try containers.create("console", options) }
+        options.consoleSocket = path
+        let (process, _) = try containers.create("console", options)
+        let connection = OwnedDescriptor(taking: try check(mlr_accept(listener.rawValue, 0), "accept"))
+        var name = [UInt8](repeating: 0, count: 64)
+        var terminal: Int32 = -1
+        var count = 1
+        let got = mlr_receive_descriptors(connection.rawValue, &name, name.count, &terminal, &count, 0)
+        #expect(String(decoding: name.prefix(Int(got)), as: UTF8.self) == "/dev/ptmx")
+        #expect(count == 1)
+        let console = SharedDescriptor(taking: terminal)
+        process.console = nil
+        try containers.start("console")
+        try process.wait()
+        var bytes = [UInt8](repeating: 0, count: 256)
+        let length = read(console.rawValue, &bytes, bytes.count)
+        #expect(String(decoding: bytes.prefix(max(0, length)), as: UTF8.self) == "/dev/pts/0\r\n")
+        try containers.delete("console")
+    }
+}
