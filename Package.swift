@@ -113,7 +113,8 @@ let package = Package(
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "CLinux"], swiftSettings: strict),
         .testTarget(name: "OCISpecTests", dependencies: ["OCISpec"], swiftSettings: strict),
         .testTarget(
-            name: "ContainerTests", dependencies: ["Container", "OCISpec", "LinuxSystem", "CLinux"],
+            name: "ContainerTests",
+            dependencies: ["Container", "OCISpec", "LinuxSystem", "CLinux", "CLibseccomp"],
             exclude: ["Launch/Golden"], swiftSettings: strict),
         .testTarget(
             name: "RegistryTests",

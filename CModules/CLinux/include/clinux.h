@@ -213,4 +213,17 @@ int mlr_loop_attach(int backing_file, bool direct_io, char *path, size_t room);
 /* Becomes another user for good, in all threads: no supplementary groups, then real, effective and saved ids. */
 int mlr_become_user(unsigned uid, unsigned gid);
 
+/* eBPF programs that decide which devices a cgroup may use (BPF_CGROUP_DEVICE). */
+/* Loads a program of `count` instructions of 8 bytes and returns its descriptor. When the verifier refuses it, `log`
+   holds its words. */
+int mlr_bpf_load_device_program(const void *instructions, size_t count, char *log, size_t room);
+/* Attaches it besides other programs (BPF_F_ALLOW_MULTI), in the place of `replaced` unless that is negative. */
+int mlr_bpf_attach_device_program(int cgroup, int program, int replaced);
+int mlr_bpf_detach_device_program(int cgroup, int program);
+/* The identifiers of the programs attached to this very cgroup; returns how many. */
+int mlr_bpf_list_device_programs(int cgroup, uint32_t *identifiers, size_t room);
+int mlr_bpf_open_program(uint32_t identifier);
+/* Whether a program was loaded by mlr_bpf_load_device_program: 1, 0 or -errno. */
+int mlr_bpf_is_device_program(int program);
+
 #endif

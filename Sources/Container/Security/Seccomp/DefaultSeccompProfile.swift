@@ -21,7 +21,7 @@ public enum DefaultSeccompProfile {
         for group in SeccompGroups.byArchitecture where group.machines.contains(names.family) { allow(group.calls) }
         for group in SeccompGroups.byCapability where capabilities.contains(group.capability) { allow(group.calls) }
         for family in SeccompGroups.socketFamilies {
-            allow(["socket"], where: [.init(index: 0, value: family, op: "SCMP_CMP_EQ")])
+            allow(["socket"], where: [.init(index: 0, value: family.value, op: family.op)])
         }
         for persona in SeccompGroups.personalities {
             allow(["personality"], where: [.init(index: 0, value: persona, op: "SCMP_CMP_EQ")])
