@@ -41,6 +41,8 @@ private final class TestGroup {
     deinit {
         let whole = Cgroup(path: "\(hierarchy.mountPoint)/\(top)")
         try? whole.kill()
+        // One that has not got as far as its group yet.
+        for child in children { _ = Glibc.kill(child, SIGKILL) }
         for child in children { _ = waitpid(child, nil, 0) }
         _ = try? whole.waitUntilEmpty(deadline: mlr_monotonic_nanoseconds() + 10_000_000_000)
         try? whole.remove()
@@ -80,9 +82,10 @@ private final class TestGroup {
         return status
     }
 
-    func waitForProcesses(_ count: Int) throws {
+    func waitForProcesses(_ count: Int, in group: Cgroup? = nil) throws {
+        let group = group ?? self.group
         let deadline = mlr_monotonic_nanoseconds() + 20_000_000_000
-        while try group.processes().count < count {
+        while try !group.exists || group.processes().count < count {
             try #require(mlr_monotonic_nanoseconds() < deadline, "the processes did not come to be")
             usleep(2000)
         }
@@ -99,6 +102,7 @@ struct CgroupNativeTests {
         #expect(try test.group.waitUntilEmpty(deadline: 0))
         try test.run("sleep 1000 & sleep 1000 & sleep 1000")
         try test.run("mkdir \(test.group.path)/inner && echo $$ > \(test.group.path)/inner/cgroup.procs && sleep 1000")
+        try test.waitForProcesses(2, in: Cgroup(path: test.group.path + "/inner"))
         try test.waitForProcesses(6)
         #expect(try test.group.isPopulated())
         #expect(try test.group.processes(recursive: false).count == 4)
@@ -256,6 +260,7 @@ struct CgroupEnforcementTests {
     func update() throws {
         let test = try TestGroup(.init(memory: .init(limit: 64 << 20), pids: .init(limit: 10)))
         try test.run("exec sleep 1000")
+        try test.waitForProcesses(1)
         let resources = RuntimeSpec.Resources(
             memory: .init(limit: 128 << 20), cpu: .init(period: 50_000), pids: .init(limit: -1),
             unified: ["memory.high": "100M"])
