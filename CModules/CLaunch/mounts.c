@@ -220,12 +220,11 @@ int mlr_step_attach_root(struct player *player, const struct mlr_step *step) {
     return result;
 }
 
-int mlr_step_enter_root(struct player *player, const struct mlr_step *step) {
+int mlr_step_enter_root(struct player *player) {
     int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (old < 0) return -errno;
     int result = 0;
     if (fchdir(player->root) < 0) result = -errno;
-    else if (step->a) result = chroot(".") < 0 ? -errno : 0;
     else if (syscall(SYS_pivot_root, ".", ".") < 0) result = -errno;
     // The old tree lies over the new root now; it must go without taking the host's mounts along.
     else if (fchdir(old) < 0 || mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0 || umount2(".", MNT_DETACH) < 0)

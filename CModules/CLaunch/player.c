@@ -106,7 +106,7 @@ static int play_step(struct player *player, const struct mlr_step *step) {
     case MLR_STEP_DIRECTORY: return make_directory(player, step->path);
     case MLR_STEP_CONSOLE: return mlr_step_console(player, step);
     case MLR_STEP_HOOKS: return mlr_step_hooks(player, step);
-    case MLR_STEP_ENTER_ROOT: return mlr_step_enter_root(player, step);
+    case MLR_STEP_ENTER_ROOT: return mlr_step_enter_root(player);
     case MLR_STEP_ROOT_PROPAGATION: RESULT(mount(NULL, "/", NULL, step->b, NULL));
     case MLR_STEP_ROOT_READ_ONLY: return mlr_set_mount(player->root, 0, 1 /* MOUNT_ATTR_RDONLY */, 0, 0);
     case MLR_STEP_HOST_NAME: RESULT(sethostname(step->text, strlen(step->text)));

@@ -73,7 +73,7 @@ int mlr_step_mask(struct player *player, const struct mlr_step *step);
 int mlr_step_read_only(struct player *player, const struct mlr_step *step);
 int mlr_step_console(struct player *player, const struct mlr_step *step);
 int mlr_step_attach_root(struct player *player, const struct mlr_step *step);
-int mlr_step_enter_root(struct player *player, const struct mlr_step *step);
+int mlr_step_enter_root(struct player *player);
 int mlr_set_mount(int descriptor, unsigned flags, uint64_t set, uint64_t clear, uint64_t propagation);
 int mlr_clone_tree(int descriptor, unsigned flags);
 int mlr_attach(int tree, int target);

@@ -30,7 +30,7 @@ enum mlr_step_kind {
     MLR_STEP_DIRECTORY,        /* path */
     MLR_STEP_CONSOLE,          /* a rows, b columns, owner */
     MLR_STEP_HOOKS,            /* hooks, count, text (directory to run in) */
-    MLR_STEP_ENTER_ROOT,       /* a: 1 to chroot where pivot_root cannot */
+    MLR_STEP_ENTER_ROOT,       /* - */
     MLR_STEP_ROOT_PROPAGATION, /* b */
     MLR_STEP_ROOT_READ_ONLY,   /* - */
     MLR_STEP_HOST_NAME,        /* text */
