@@ -195,7 +195,18 @@ extension ContainerDirectory {
         let hierarchy = try CgroupHierarchy(host.cgroups)
         let (cgroup, warnings) = try hierarchy.create(
             spec.linux?.cgroupsPath ?? "/mlrun-oci/\(id)", resources: resources, policy: .strict)
-        return (cgroup, warnings)
+        if resources.devices.isEmpty { return (cgroup, warnings) }
+        do throws(CgroupError) {
+            // In a user namespace no node can be made, so that only those that were bound in are there to be used.
+            let inUserNamespace = spec.linux?.namespaces.contains { $0.kind == .user } ?? false
+            try DeviceFilter.apply(
+                DeviceRules.complete(resources.devices), to: cgroup,
+                withoutPermission: inUserNamespace ? .skip : .refuse)
+            return (cgroup, warnings)
+        } catch {
+            try? cgroup.remove()
+            throw error
+        }
     }
 
     static func removeCgroup(_ cgroup: Cgroup) throws(CgroupError) {

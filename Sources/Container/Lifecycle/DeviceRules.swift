@@ -1,0 +1,21 @@
+internal import OCISpec
+
+/// The rules that every container's device filter ends with, whatever its configuration denies: the devices that the
+/// specification says a container has (config-linux.md, default devices).
+enum DeviceRules {
+    static func complete(_ rules: [RuntimeSpec.Resources.DeviceRule]) -> [RuntimeSpec.Resources.DeviceRule] {
+        rules + nodes + numbers.map { major, minor in
+            .init(allow: true, type: "c", major: major, minor: minor, access: "rwm")
+        }
+    }
+
+    // A node may be made of any device; the numbers decide which can be opened.
+    private static let nodes: [RuntimeSpec.Resources.DeviceRule] = ["c", "b"].map {
+        .init(allow: true, type: $0, access: "m")
+    }
+
+    // null, zero, full, random, urandom, tty, ptmx, and every terminal of /dev/pts.
+    private static let numbers: [(Int64, Int64?)] = [
+        (1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2), (136, nil),
+    ]
+}
