@@ -4,9 +4,10 @@ internal import OCISpec
 /// specification says a container has (config-linux.md, default devices).
 enum DeviceRules {
     static func complete(_ rules: [RuntimeSpec.Resources.DeviceRule]) -> [RuntimeSpec.Resources.DeviceRule] {
-        rules + nodes + numbers.map { major, minor in
-            .init(allow: true, type: "c", major: major, minor: minor, access: "rwm")
-        }
+        rules + nodes
+            + numbers.map { major, minor in
+                .init(allow: true, type: "c", major: major, minor: minor, access: "rwm")
+            }
     }
 
     // A node may be made of any device; the numbers decide which can be opened.

@@ -19,7 +19,10 @@ final class LaunchFixture {
             try File.makeDirectories("\(directory)/rootfs/\(path)")
         }
         // A copy would now and then be busy, held open for writing by a process that another test is about to execute.
-        if link(Self.busybox, "\(root)/bin/busybox") == 0 { return try finish() }
+        if link(Self.busybox, "\(root)/bin/busybox") == 0 {
+            try finish()
+            return
+        }
         let source = try File.open(Self.busybox, O_RDONLY)
         let copy = try File.open("\(root)/bin/busybox", O_WRONLY | O_CREAT, mode: 0o755)
         while try check(

@@ -108,6 +108,27 @@ struct ContainerDirectoryTests {
         }
     }
 
+    @Test(
+        "a bundle that denies all devices has the standard ones, and no other even with a node of it",
+        .enabled(if: LaunchExecTests.hasCgroup2, "needs a cgroup2 hierarchy"))
+    func devices() throws {
+        let group = "/mlrun-oci-test-\(File.randomName())"
+        var spec = LaunchFixture.spec("echo x > /dev/null || touch /tmp/null; cat /dev/kmsg || touch /tmp/refused")
+        spec.linux?.devices = [.init(type: "c", path: "/dev/kmsg", major: 1, minor: 11)]
+        spec.linux?.resources = .init()
+        spec.linux?.resources?.devices = [.init(allow: false, access: "rwm")]
+        spec.linux?.cgroupsPath = group
+        var options = try options(spec)
+        options.cgroupManager = .cgroupfs
+        options.startsAtOnce = true
+        let (process, _) = try containers.create("devices", options)
+        try process.wait()
+        try containers.delete("devices")
+        #expect(File.exists("\(fixture.root)/tmp/refused"))
+        #expect(!File.exists("\(fixture.root)/tmp/null"))
+        #expect(!(try CgroupHierarchy.discover().group(at: group).exists))
+    }
+
     @Test("the terminal goes to the console socket, in one message with its name")
     func consoleSocket() throws {
         let path = "\(fixture.directory)/console.sock"
