@@ -31,9 +31,19 @@ public struct Cgroup: Sendable, Hashable {
     /// found, and said with its cause, when the limit is set.
     func enable(controllers wanted: Set<String>) {
         guard let available = try? controllers(), let enabled = try? enabledControllers() else { return }
-        for controller in wanted.intersection(available).subtracting(enabled).sorted() {
-            _ = write("+\(controller)", to: "cgroup.subtree_control")
-        }
+        let missing = wanted.intersection(available).subtracting(enabled)
+        // The kernel would take the controllers of threads (cpu, pids) even so, and turn the groups below into ones that
+        // no process can enter ("domain invalid").
+        if missing.isEmpty || !processesInTheWay().isEmpty { return }
+        for controller in missing.sorted() { _ = write("+\(controller)", to: "cgroup.subtree_control") }
+    }
+
+    /// The processes that keep this group from giving controllers to groups below it. Only the kernel's own top, which
+    /// has no cgroup.events, may do both.
+    func processesInTheWay() -> [Int32] {
+        guard has("cgroup.events") else { return [] }
+        // Processes of other PID namespaces are listed as 0, and are in the way all the same.
+        return ((try? read("cgroup.procs")) ?? "").split(separator: "\n").compactMap { Int32($0) }
     }
 
     /// Moves a process with its threads into this group. Prefer to start it there: moving leaves its memory behind.

@@ -31,11 +31,11 @@ enum CgroupAbsence: Equatable {
         let below = group.path.dropFirst(top.path.utf8.count).split(separator: "/")
         for name in below {
             if let enabled = try? level.enabledControllers(), !enabled.contains(controller) {
+                let inside = level.processesInTheWay()
+                if !inside.isEmpty { return .internalProcesses(in: level.path, processes: inside.filter { $0 > 0 }) }
                 switch level.write("+\(controller)", to: "cgroup.subtree_control") {
                 case nil: break
-                case .busy?:
-                    let inside = (try? level.processes(recursive: false)) ?? []
-                    return .internalProcesses(in: level.path, processes: inside)
+                case .busy?: return .internalProcesses(in: level.path, processes: [])
                 case .accessDenied?, .notPermitted?, .noSuchFile?, .readOnlyFileSystem?:
                     return .notDelegated(to: level.path)
                 case let errno?: return .refused(by: level.path, errno)

@@ -77,12 +77,16 @@ struct CgroupAbsenceTests {
         #expect(error.cause == "cannot set cpu.idle: this kernel's cpu controller has no cpu.idle")
     }
 
-    @Test("processes in the way are named with the way out")
-    func internalProcesses() {
-        let error = CgroupAbsence.internalProcesses(in: "/g", processes: [1, 77]).error(
-            for: CgroupSetting(field: "memory.limit", controller: "memory", file: "memory.max", value: "1"))
-        #expect(error.cause.contains("the cgroup /g holds processes (1, 77)"))
-        #expect(error.remedy?.contains("mkdir /g/init") == true)
+    @Test("processes in the way are named with the way out, and no controller is enabled past them")
+    func internalProcesses() throws {
+        let pretended = try PretendedHierarchy(controllers: "cpu memory pids", isTop: false)
+        let error = try refusal(pretended, memory)
+        #expect(
+            error.cause
+                == "cannot set memory.limit: the cgroup \(pretended.path) holds processes (1, 77), "
+                + "so it cannot give the memory controller to groups below it")
+        #expect(error.remedy?.contains("mkdir \(pretended.path)/init") == true)
+        #expect(try File.readText(pretended.path + "/cgroup.subtree_control") == "")
     }
 
     @Test("best effort goes on and says what is missing, once for each limit")

@@ -286,6 +286,7 @@ struct CgroupEnforcementTests {
         }
         #expect(error?.cause.contains("holds processes (\(child))") == true, "\(error as Any)")
         #expect(try test.group.children().isEmpty)
+        #expect(try test.group.enabledControllers().isEmpty)
     }
 
     @Test("io.max slows writing down", .enabled(if: Machine.hasIO, "needs the io controller and MLRUN_TEST_DISK"))
