@@ -83,7 +83,7 @@ extension ContainerBuilder {
                 result.append(
                     RuntimeSpec.Mount(
                         destination: target, type: "tmpfs", source: "tmpfs",
-                        options: ["nosuid", "nodev", "noexec", "tmpcopyup"]))
+                        options: ["nosuid", "nodev", "noexec"]))
             }
         }
         var seen: Set<String> = []

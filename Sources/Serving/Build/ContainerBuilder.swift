@@ -6,7 +6,7 @@ public import OCISpec
 ///
 /// The user is left as text, since names mean what the image's own /etc/passwd says; ``ContainerBuild/resolve(_:)``
 /// fills it in. Directories that the image declares as volumes are part of the writable layer and go with the
-/// replica; under a read-only root they are file systems in memory.
+/// replica; under a read-only root they are empty file systems in memory.
 public enum ContainerBuilder {
     public static func build(
         _ image: ImageConfiguration, _ settings: ServiceSettings, _ facts: BuildFacts
