@@ -20,12 +20,18 @@ final class Victim {
 
     private init(_ pid: Int32) { self.pid = pid }
 
-    static func start(_ role: String, _ arguments: [String]) throws(SystemError) -> Victim {
-        let own = CommandLine.arguments
+    /// - Parameters:
+    ///   - log: a file for what it says; nil for nowhere.
+    ///   - inOwnMounts: in a mount namespace of its own, so that what it mounts goes with it.
+    static func start(
+        _ role: String, _ arguments: [String], log: String? = nil, inOwnMounts: Bool = false
+    ) throws(SystemError) -> Victim {
+        let own = [try File.readLink("/proc/self/exe")] + CommandLine.arguments.dropFirst()
         let filter = "--filter"
         // The test that plays the part is named after the role, in its suite.
         var command = [own[0], "--testing-library", "swift-testing", filter, "\(role)Forever"]
         if own.count > 1, own[1].hasPrefix("--test-bundle-path") { command.insert(contentsOf: own[1...2], at: 1) }
+        if inOwnMounts { command = ["unshare", "--mount", "--propagation", "private"] + command }
         var variables: [String] = [
             "\(roleVariable)=\(role)", "\(argumentsVariable)=\(arguments.joined(separator: "\n"))",
         ]
@@ -40,13 +46,13 @@ final class Victim {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0)
         posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_RDWR, 0)
-        posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_RDWR, 0)
+        posix_spawn_file_actions_addopen(&actions, 2, log ?? "/dev/null", O_RDWR | O_CREAT | O_APPEND, 0o600)
         let arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
         let environment: [UnsafeMutablePointer<CChar>?] = variables.map { strdup($0) } + [nil]
         defer {
             for pointer in arguments + environment { free(pointer) }
         }
-        let failure = posix_spawn(&pid, "/proc/self/exe", &actions, nil, arguments, environment)
+        let failure = posix_spawnp(&pid, command[0], &actions, nil, arguments, environment)
         if failure != 0 { throw SystemError("start this program again", Errno(rawValue: failure)) }
         return Victim(pid)
     }

@@ -93,13 +93,3 @@ final class SocketAgent: Sendable {
         }
     }
 }
-
-/// What procfs tells of processes that are no children.
-enum ProcessTable {
-    /// Field 22 of /proc/PID/stat; nil when there is no such process.
-    static func startTime(of pid: Int32) -> UInt64? {
-        guard let text = try? File.readText("/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else { return nil }
-        let fields = text[text.index(after: end)...].split(separator: " ")
-        return fields.count > 19 ? UInt64(fields[19]) : nil
-    }
-}

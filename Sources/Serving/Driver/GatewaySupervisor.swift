@@ -135,7 +135,8 @@ final class GatewaySupervisor {
         var value: Int32 = 0
         _ = mlr_wait_pidfd(process.pidfd.rawValue, 0, &code, &value)
         failures = EventLoop.now - startedAt < Self.shortestLife ? failures + 1 : 0
-        if listeners.isEmpty, replicas.isEmpty { return }
+        for (id, replica) in replicas where replica.route == .draining { onDrained(id) }
+        if listeners.isEmpty { return }
         let delay = failures == 0 ? 0 : min(Self.longestDelay, 50_000_000 << UInt64(min(failures, 7)))
         onNotice("the gateway ended and is started again")
         loop.after(delay) { [weak self] in self?.restart() }
@@ -182,6 +183,8 @@ final class GatewaySupervisor {
                 result.append(try PortListener.bind(service: service, port: port))
             }
         }
+        // A service without ports needs nobody to pass requests on.
+        if result.isEmpty { return [] }
         do throws(SystemError) { try ensureRunning() } catch {
             throw ControlError(error, remedy: "mlrun-gateway must be beside mlrund and executable")
         }
@@ -215,6 +218,11 @@ final class GatewaySupervisor {
             }
         }
         replicas[id]?.route = route
+        if link == nil, route == .draining {
+            // Nobody passes requests on, so none is in flight.
+            loop.soon { [weak self] in self?.onDrained(id) }
+            return
+        }
         send([("op", "replica-set")] + names + [("state", .string(route.rawValue))])
     }
 

@@ -61,7 +61,7 @@ final class ReplicaRuntime {
 
     /// How the first process ended: as its parent knows it, as the kernel tells others, or as the agent noted it.
     ///
-    /// The last two need the process to have been reaped by its parent, which takes a moment after its end: nil asks the
+    /// The last needs the process to have been reaped by its parent, which takes a moment after its end: nil asks the
     /// caller to come again.
     func exitStatus(isLastTry: Bool) -> ReplicaExit? {
         if let process, let status = try? process.poll() {
@@ -71,14 +71,24 @@ final class ReplicaRuntime {
             case .unknown: break
             }
         }
-        if let noted = try? File.readText(files.exit), let text = noted.split(separator: " ").first,
-            let status = Int32(text)
+        if let identity = record.process, let status = ProcessTable.zombieStatus(of: identity) {
+            return ReplicaExit(waitStatus: status)
+        }
+        if let noted = try? File.readText(files.exit),
+            let status = noted.split(separator: " ").first.flatMap({ Int32($0) })
         {
-            return status & 0x7F == 0 ? .code(status >> 8 & 0xFF) : .signal(status & 0x7F)
+            return ReplicaExit(waitStatus: status)
         }
         return isLastTry ? .unknown : nil
     }
 
     /// Whether the kernel killed for want of memory in this attempt's cgroup, which is a new one each time.
     var hadOutOfMemoryKill: Bool { ((try? cgroup.memoryEvents()) ?? nil).map { $0.oomKill > 0 } ?? false }
+}
+
+extension ReplicaExit {
+    /// From the form that waitpid(2) gives.
+    init(waitStatus: Int32) {
+        self = waitStatus & 0x7F == 0 ? .code(waitStatus >> 8 & 0xFF) : .signal(waitStatus & 0x7F)
+    }
 }

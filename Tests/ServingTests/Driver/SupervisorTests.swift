@@ -1,0 +1,214 @@
+import CLinux
+import Glibc
+import ImageStore
+import LinuxSystem
+import OCISpec
+import Testing
+
+@testable import Serving
+
+/// A supervisor as a process of its own, with directories of its own, ended with all it started.
+final class TestSupervisor {
+    let place: TemporaryDirectory
+    let directories: MLRunDirectories
+    private var process: Victim?
+
+    init() throws {
+        place = try TemporaryDirectory()
+        directories = MLRunDirectories(root: "\(place.path)/root", state: "\(place.path)/state")
+        chmod(place.path, 0o711)
+        for path in [directories.root, directories.state] { try File.makeDirectories(path, mode: 0o711) }
+    }
+
+    var log: String { "\(place.path)/mlrund.log" }
+
+    func start() throws {
+        process = try Victim.start(
+            "supervise", [directories.root, directories.state, Self.gateway], log: log, inOwnMounts: true)
+        for _ in 0..<2000 {
+            if (try? ControlClient(directories).call(.ping)) != nil { return }
+            usleep(10_000)
+        }
+        throw SystemError("reach the supervisor: \((try? File.readText(log)) ?? "")", .timedOut)
+    }
+
+    func kill() {
+        process?.kill()
+        process = nil
+    }
+
+    static var gateway: String {
+        "\(File.parent(of: (try? File.readLink("/proc/self/exe")) ?? ""))/mlrun-gateway"
+    }
+
+    func call(_ request: ControlRequest, onEvent: (JSON) -> Bool = { _ in true }) throws -> JSON {
+        try ControlClient(directories).call(request, onEvent: onEvent)
+    }
+
+    func lines(of service: String) throws -> [String] {
+        var lines: [String] = []
+        try LogReader(ServiceFiles(directories, name: service).log, LogQuery()).read { record in
+            lines.append(record.message)
+            return true
+        }
+        return lines
+    }
+
+    func processID(of service: String) throws -> Int32? {
+        let details = try call(.inspect(name: service))
+        return details["instances"]?.array?.last?["process"]?["pid"]?.int.map { Int32($0) }
+    }
+
+    deinit {
+        if process == nil { try? start() }
+        _ = try? call(.shutdown(stopsServices: true))
+        if process != nil { kill() }
+    }
+}
+
+@Suite("the supervisor", .serialized, .enabled(if: geteuid() == 0 && BusyboxImage.isPossible, "needs root and busybox"))
+struct SupervisorTests {
+    /// Counts, so that what is missing or doubled in its log is seen.
+    private static let counting = "i=0; while true; do echo line $i; i=$((i+1)); sleep 0.02; done"
+
+    private func settings(_ supervisor: TestSupervisor, _ name: String, _ script: String) throws -> ServiceSettings {
+        let image = try BusyboxImage.install(in: supervisor.directories, scratch: supervisor.place.path)
+        var settings = ServiceSettings(
+            name: name,
+            image: .init(
+                reference: image.reference, manifestDigest: image.manifestDigest, configDigest: image.config))
+        settings.entrypoint = ["/bin/sh", "-c", script]
+        settings.ready = .none
+        settings.live = .none
+        settings.stopTimeout = .seconds(1)
+        return settings
+    }
+
+    @Test("a service starts, becomes ready, is listed, logs, and stops without leaving anything")
+    func life() throws {
+        let supervisor = try TestSupervisor()
+        try supervisor.start()
+        var settings = try settings(
+            supervisor, "life", "echo I am $(id -u); busybox httpd -p 8000 -h /www; exec sleep 1000")
+        settings.ready = .http(path: "/index.html", port: 8000)
+        settings.user = "server"
+        var kinds: [String] = []
+        let result = try supervisor.call(.start(settings, phases: [.init(.pull, seconds: 1.5)], waits: true)) { event in
+            kinds.append(event["kind"]?.string ?? "")
+            return true
+        }
+        #expect(result["status"]?.string == "ready")
+        #expect(kinds.contains("launched") && kinds.last == "ready")
+        let report = result["startReport"]?.array?.compactMap { $0["phase"]?.string } ?? []
+        #expect(report == ["pull", "mount", "isolate", "exec", "port open", "ready"])
+        let list = try supervisor.call(.list).array ?? []
+        #expect(list.map { $0["name"]?.string } == ["life"] && list[0]["status"]?.string == "ready")
+        let pid = try #require(try supervisor.processID(of: "life"))
+        #expect(try File.readText("/proc/\(pid)/uid_map").split(separator: " ").last != nil)
+        #expect(throws: ControlError.self) { try supervisor.call(.start(settings, phases: [], waits: true)) }
+
+        _ = try supervisor.call(.stop(name: "life", timeout: nil, force: false))
+        #expect(ProcessTable.startTime(of: pid) == nil)
+        #expect(try supervisor.lines(of: "life").contains("I am 1000"))
+        #expect(try File.list(supervisor.directories.replicas).isEmpty)
+        let details = try supervisor.call(.inspect(name: "life"))
+        let cgroup = try #require(details["instances"]?.array?.last?["cgroup"]?.string)
+        #expect(!File.exists(cgroup))
+        _ = try supervisor.call(.remove(name: "life", force: false))
+        #expect(try supervisor.call(.list).array?.isEmpty == true)
+        #expect(throws: ControlError.self) { try supervisor.call(.inspect(name: "life")) }
+    }
+
+    @Test("a supervisor that is killed leaves the replica running, and the next one takes it over with no line lost")
+    func adoption() throws {
+        let supervisor = try TestSupervisor()
+        try supervisor.start()
+        let settings = try settings(supervisor, "counter", Self.counting)
+        _ = try supervisor.call(.start(settings, phases: [], waits: true))
+        let pid = try #require(try supervisor.processID(of: "counter"))
+        for _ in 0..<3 {
+            usleep(300_000)
+            supervisor.kill()
+            usleep(300_000)
+            try supervisor.start()
+        }
+        #expect(try supervisor.processID(of: "counter") == pid)
+        let list = try supervisor.call(.list).array ?? []
+        #expect(list[0]["restarts"]?.int == 0 && list[0]["status"]?.string == "ready")
+        usleep(200_000)
+        _ = try supervisor.call(.stop(name: "counter", timeout: nil, force: true))
+        let numbers = try supervisor.lines(of: "counter").compactMap { Int($0.dropFirst(5)) }
+        #expect(numbers.count > 30)
+        #expect(numbers == Array(0..<numbers.count))
+    }
+
+    @Test("a replica that dies while no supervisor runs is found with its exit code, and started again")
+    func deathUnobserved() throws {
+        let supervisor = try TestSupervisor()
+        try supervisor.start()
+        let script = "trap 'exit 7' TERM; while true; do sleep 0.05; done"
+        let settings = try settings(supervisor, "mortal", script)
+        _ = try supervisor.call(.start(settings, phases: [], waits: true))
+        let pid = try #require(try supervisor.processID(of: "mortal"))
+        supervisor.kill()
+        #expect(kill(pid, SIGTERM) == 0)
+        usleep(500_000)
+        try supervisor.start()
+        var details = JSON.null
+        for _ in 0..<400 {
+            details = try supervisor.call(.inspect(name: "mortal"))
+            if details["restarts"]?.int == 1, details["status"]?.string == "ready" { break }
+            usleep(20_000)
+        }
+        #expect(details["status"]?.string == "ready")
+        #expect(details["restarts"]?.int == 1)
+        let death = details["lastDeath"]?.string ?? ""
+        if KernelVersion.current >= KernelVersion(6, 15) { #expect(death.contains("7"), "\(death)") }
+        #expect(try supervisor.processID(of: "mortal") != pid)
+    }
+
+    @Test("a start that fails says why, with the last lines of the log and the program's exit code")
+    func failure() throws {
+        let supervisor = try TestSupervisor()
+        try supervisor.start()
+        var settings = try settings(supervisor, "broken", "echo cannot find the model; exit 3")
+        settings.ready = .tcp(port: 8000)
+        let error = try #require(throws: ControlError.self) {
+            try supervisor.call(.start(settings, phases: [], waits: true))
+        }
+        #expect(error.exitCode == 3)
+        #expect(error.message.contains("cannot find the model"))
+        settings.entrypoint = ["/bin/nothing"]
+        let missing = try #require(throws: ControlError.self) {
+            try supervisor.call(.start(settings, phases: [], waits: true))
+        }
+        #expect(missing.exitCode == 127)
+        #expect(missing.message.contains("/bin/nothing"))
+    }
+
+    @Test("an occupied port is named with its owner, and nothing is left of the start")
+    func occupiedPort() throws {
+        let supervisor = try TestSupervisor()
+        try supervisor.start()
+        let socket = SharedDescriptor(
+            taking: try check(mlr_socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0), "create a socket"))
+        try check(mlr_bind_ipv4(socket.rawValue, 0x7F00_0001, 0), "bind")
+        try check(mlr_listen(socket.rawValue, 1), "listen")
+        let port = UInt16(try check(mlr_local_port(socket.rawValue), "find the port"))
+        var settings = try settings(supervisor, "blocked", "exec sleep 1000")
+        settings.ports = [PublishedPort(hostIP: "127.0.0.1", hostPort: port, containerPort: 8000)]
+        let error = try #require(throws: ControlError.self) {
+            try supervisor.call(.start(settings, phases: [], waits: true))
+        }
+        #expect(error.message.contains("port \(port) is in use"))
+        #expect(error.message.contains("process \(getpid())"))
+        #expect(try supervisor.call(.list).array?.isEmpty == true)
+    }
+
+    /// The process that the others talk to.
+    @Test("as a process of its own: supervises", .enabled(if: Victim.role == "supervise", "only as a child"))
+    func superviseForever() throws {
+        let arguments = Victim.arguments
+        try Supervisor.run(MLRunDirectories(root: arguments[0], state: arguments[1]), gateway: arguments[2])
+    }
+}
