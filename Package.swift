@@ -108,6 +108,10 @@ let package = Package(
             name: "mlrun-oci", dependencies: ["Container", "OCISpec", "LinuxSystem", "CLinux"],
             swiftSettings: strict),
 
+        // How another program embeds the library; built with the tests so that it stays true.
+        .executableTarget(
+            name: "Embed", dependencies: ["MLRun", "OCISpec", "Serving"], path: "Examples/Embed", swiftSettings: strict),
+
         // MARK: Tests
 
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "CLinux"], swiftSettings: strict),
@@ -145,6 +149,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "MLRunTests", dependencies: ["MLRun", "OCISpec", "LinuxSystem"], swiftSettings: strict),
+        .testTarget(name: "CommandTests", dependencies: ["mlrun", "OCISpec"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],

@@ -8,16 +8,13 @@ internal import OCISpec
 /// Makes a replica: mounts, cgroup, namespaces, process, socket agent. Runs on a worker thread and touches nothing of
 /// the loop.
 struct ReplicaLauncher: Sendable {
-    let directories: MLRunDirectories
-    let host: HostSnapshot
-    let settings: ServiceSettings
-    let image: ImageRecord
-    let files: ReplicaFiles
-    /// The processors of other replicas.
-    let taken: Set<Int>
+    let assembly: ContainerAssembly
     /// What becomes stdout and stderr.
     let output: SharedDescriptor
     let errors: SharedDescriptor
+
+    private var settings: ServiceSettings { assembly.settings }
+    private var files: ReplicaFiles { assembly.files }
 
     /// A replica whose program runs.
     struct Launched: Sendable {
@@ -31,28 +28,18 @@ struct ReplicaLauncher: Sendable {
     func launch(_ record: ReplicaRecord) throws(ControlError) -> Launched {
         var clock = PhaseClock()
         var record = record
-        do throws(SystemError) { try removeLeftovers(record) } catch { throw ControlError(error) }
-        let namespace = try userNamespace(record.slot)
-        let root = try mountRoot(namespace)
-        clock.lap(.mount)
-        let build = try self.build(record, root: root)
-        let user = build.spec.process?.user
-        let plan: LaunchPlan
-        do throws(PlanError) { plan = try LaunchPlanner.plan(build.spec, host: host.facts) } catch {
-            throw ControlError("the container cannot be made on this host: \(error)")
-        }
+        // What an attempt that was cut off in the middle has left.
+        do throws(SystemError) { try File.removeIfPresent(files.exit) } catch { throw ControlError(error) }
+        let prepared = try assembly.prepare(record.id, slot: record.slot) { clock.lap(.mount) }
+        let user = prepared.build.spec.process?.user
         try giveOutput(to: user, slot: record.slot)
-        let (cgroup, warnings) = try makeCgroup(build.spec, record)
-        record.warnings = warnings
+        record.warnings = prepared.warnings
         record.user = user
-        record.processors = build.processors
+        record.processors = prepared.build.processors
         let noted = record
-        var request = LaunchRequest(plan: plan, root: .mount(root))
+        let files = self.files
+        var request = prepared.request
         request.streams = .files(input: nil, output: output, error: errors)
-        request.seccompCache = directories.seccompCache
-        do throws(CgroupError) { request.cgroup = SharedDescriptor(try cgroup.openDirectory()) } catch {
-            throw ControlError(error.cause, remedy: error.remedy)
-        }
         request.whenCreated = { process throws(LaunchError) in
             var record = noted
             record.process = ProcessIdentity(pid: process.pid, startTime: process.startTime)
@@ -61,10 +48,8 @@ struct ReplicaLauncher: Sendable {
         clock.lap(.isolate)
         let process: ContainerProcess
         do throws(LaunchError) { process = try Launcher.launch(request) } catch {
-            try? cgroup.kill()
-            _ = try? cgroup.waitUntilEmpty(deadline: mlr_monotonic_nanoseconds() + 5_000_000_000)
-            try? cgroup.remove()
-            throw ControlError(error.description, remedy: Self.remedy(for: error), exitCode: error.exitCode)
+            prepared.discardCgroup()
+            throw ContainerAssembly.failure(error)
         }
         clock.lap(.exec)
         record.process = ProcessIdentity(pid: process.pid, startTime: process.startTime)
@@ -82,100 +67,12 @@ struct ReplicaLauncher: Sendable {
         }
     }
 
-    private static func remedy(for error: LaunchError) -> String? {
-        switch error {
-        case .programNotFound: "check the command, or the image's Entrypoint, with mlrun inspect"
-        case .programNotExecutable: "the file must be executable and made for this processor"
-        default: nil
-        }
-    }
-
-    /// What an attempt that was cut off in the middle has left.
-    private func removeLeftovers(_ record: ReplicaRecord) throws(SystemError) {
-        for directory in [files.directory, files.scratch, files.etc] {
-            try File.makeDirectories(directory, mode: 0o711)
-        }
-        try File.removeIfPresent(files.exit)
-    }
-
-    private func userNamespace(_ slot: Int) throws(ControlError) -> IDMapping? {
-        if settings.usesHostUserNamespace { return nil }
-        let range = HostSnapshot.userRange(slot)
-        do throws(SystemError) {
-            let namespace = SharedDescriptor(try UserNamespace.make(uid: [range], gid: [range]))
-            return IDMapping(userNamespace: namespace, rootUID: range.hostID, rootGID: range.hostID)
-        } catch {
-            throw ControlError(error, remedy: "this kernel may forbid user namespaces: try --userns host")
-        }
-    }
-
-    private func mountRoot(_ mapping: IDMapping?) throws(ControlError) -> SharedDescriptor {
-        do throws(StoreError) {
-            let store = try ImageStore(directories)
-            return SharedDescriptor(
-                try store.mountRoot(
-                    of: image, scratch: settings.readOnlyRoot ? nil : files.scratch, idMapping: mapping,
-                    readOnly: settings.readOnlyRoot, volatile: false))
-        } catch {
-            throw ControlError(error.description, remedy: error.remedy)
-        }
-    }
-
-    private func build(_ record: ReplicaRecord, root: SharedDescriptor) throws(ControlError) -> ContainerBuild {
-        var facts = host.buildFacts(
-            record.id, slot: record.slot, taken: taken, devices: settings.limits.ioDevices)
-        do throws(SystemError) {
-            let etc = EtcFiles(directory: files.etc)
-            try etc.write(hostname: settings.hostname ?? record.id.rawValue, network: settings.network)
-            facts.hostsFile = etc.hosts
-            facts.hostnameFile = etc.hostname
-            facts.resolverFile = etc.resolver
-        } catch {
-            throw ControlError(error)
-        }
-        do throws(BuildError) {
-            var build = try ContainerBuilder.build(image.configuration, settings, facts)
-            let user: ResolvedUser
-            do throws(UserError) { user = try UserLookup.resolve(build.user, root: root.rawValue) } catch {
-                throw BuildError("user", error.description, remedy: "give a user of the image, or numbers, with --user")
-            }
-            build.resolve(user)
-            return build
-        } catch {
-            throw ControlError(error.message, remedy: error.remedy)
-        }
-    }
-
     /// The container opens /dev/stdout again by its own rights.
     private func giveOutput(to user: RuntimeSpec.User?, slot: Int) throws(ControlError) {
         let base = settings.usesHostUserNamespace ? 0 : HostSnapshot.userRange(slot).hostID
         for stream in [output, errors]
         where fchown(stream.rawValue, base + (user?.uid ?? 0), base + (user?.gid ?? 0)) < 0 {
             throw ControlError(SystemError("change the owner of the output", Errno(rawValue: errno)))
-        }
-    }
-
-    private func makeCgroup(
-        _ spec: RuntimeSpec, _ record: ReplicaRecord
-    ) throws(ControlError) -> (Cgroup, [String]) {
-        let policy: LimitPolicy = settings.limitPolicy == .strict ? .strict : .bestEffort
-        do throws(CgroupError) {
-            let path = host.cgroupPath(record.id)
-            let old = try host.hierarchy.group(at: path)
-            if old.exists {
-                try old.kill()
-                _ = try old.waitUntilEmpty(deadline: mlr_monotonic_nanoseconds() + 5_000_000_000)
-                try old.remove()
-            }
-            var resources = spec.linux?.resources ?? .init()
-            if settings.limits.pids == ResourceLimits.defaultPids, host.facts.controllers?.contains("pids") != true {
-                // Nobody asked for the default: a host that cannot limit processes starts the service all the same.
-                resources.pids = nil
-            }
-            let created = try host.hierarchy.create(path, resources: resources, policy: policy)
-            return (created.cgroup, created.warnings)
-        } catch {
-            throw ControlError(error.cause, remedy: error.remedy)
         }
     }
 

@@ -50,9 +50,10 @@ extension ServiceRunner {
             SharedDescriptor(try Spool.openForReplica(output.fifo(.stderr)))
         )
         replica.pump = try makePump(replica)
-        return ReplicaLauncher(
+        let assembly = ContainerAssembly(
             directories: context.directories, host: context.host, settings: settings, image: image,
-            files: replica.files, taken: takenProcessors(), output: streams.0, errors: streams.1)
+            files: replica.files, taken: takenProcessors())
+        return ReplicaLauncher(assembly: assembly, output: streams.0, errors: streams.1)
     }
 
     func makePump(_ replica: ReplicaRuntime) throws(SystemError) -> LogPump {

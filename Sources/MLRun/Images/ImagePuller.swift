@@ -1,0 +1,193 @@
+internal import ImageStore
+internal import NIOCore
+internal import OCISpec
+internal import Registry
+
+/// Brings one image from a registry into the store: manifest and configuration first, then the layers side by side,
+/// largest first; those that are there, or that another process is fetching, are fetched by nobody twice.
+struct ImagePuller: Sendable {
+    let store: ImageStore
+    let client: RegistryClient
+    let reference: ImageReference
+    let platform: Platform
+    let report: @Sendable (PullEvent) -> Void
+
+    /// Layers in flight at once: enough to hide one slow stream, few enough to bound memory.
+    private static let widest = 4
+    private static let configurationLimit = 8 << 20
+
+    func pull() async throws(MLRunError) -> PulledImage {
+        var timing = PullTiming()
+        let clock = ContinuousClock()
+        let began = clock.now
+        let resolved = try await registry { () async throws(RegistryError) in
+            try await client.manifest(for: reference, platform: platform)
+        }
+        let previous = try? store.image(reference.description)
+        let contents = try await contents(of: resolved)
+        timing.resolve = clock.now - began
+        report(
+            .resolved(
+                ResolvedImage(
+                    reference: reference.description, manifestDigest: resolved.digest,
+                    layers: resolved.manifest.layers)))
+        let layersBegan = clock.now
+        // Nobody may clear a layer away between its arrival and the record that names it.
+        let digests = contents.layers.map(\.descriptor.digest)
+        var pins: LayerPins? = try await stored { () throws(StoreError) in try store.pinLayers(digests) }
+        defer { withExtendedLifetime(pins) {} }
+        let fetched: Fetched
+        do throws(MLRunError) { fetched = try await layers(of: contents) } catch {
+            pins = nil
+            // After a broken connection the layers that did arrive spare the next try their download; an image that
+            // does not keep its word leaves nothing.
+            if error.underlying is StoreError {
+                _ = try? await stored { () throws(StoreError) in try store.discardLayers(digests) }
+            }
+            throw error
+        }
+        timing.layers = clock.now - layersBegan
+        timing.received = fetched.received
+        let record = try await stored { () throws(StoreError) in
+            try store.commit(
+                contents, layers: fetched.records, reference: reference.description, source: reference.description)
+        }
+        let pulled = PulledImage(
+            image: record, timing: timing, wasUpToDate: previous?.manifestDigest == resolved.digest)
+        report(.finished(pulled))
+        return pulled
+    }
+
+    private func contents(of resolved: ResolvedManifest) async throws(MLRunError) -> ImageContents {
+        let name = reference.description
+        let manifest = try await stored { () throws(StoreError) in
+            try ImageContents.parseManifest(resolved.bytes, name: name)
+        }
+        let known = try await stored { () throws(StoreError) in try store.blob(manifest.config.digest) }
+        let configuration: [UInt8]
+        if let known {
+            configuration = known
+        } else {
+            configuration = try await registry { () async throws(RegistryError) in
+                try await client.smallBlob(manifest.config, of: reference, limit: Self.configurationLimit)
+            }
+        }
+        return try await stored { () throws(StoreError) in
+            try ImageContents(
+                manifest: resolved.descriptor, manifestBytes: resolved.bytes, configurationBytes: configuration,
+                indexDigest: resolved.index?.digest, indexBytes: resolved.index?.bytes, name: name)
+        }
+    }
+
+    private struct Fetched {
+        var records: [LayerRecord]
+        var received: Int64
+    }
+
+    private func layers(of contents: ImageContents) async throws(MLRunError) -> Fetched {
+        // A layer may stand twice in a manifest; it is fetched once.
+        var expected: [Digest: ImageContents.Layer] = [:]
+        for layer in contents.layers where expected[layer.descriptor.digest] == nil {
+            expected[layer.descriptor.digest] = layer
+            report(.progress(progress(layer.descriptor, 0, .waiting)))
+        }
+        let queue = expected.values.sorted { $0.descriptor.size > $1.descriptor.size }
+        var records: [Digest: LayerRecord] = [:]
+        var received: Int64 = 0
+        do {
+            try await withThrowingTaskGroup(of: (LayerRecord, Int64).self) { group in
+                var waiting = queue[...]
+                for next in waiting.prefix(Self.widest) {
+                    group.addTask { try await layer(next.descriptor, diffID: next.diffID) }
+                }
+                waiting = waiting.dropFirst(Self.widest)
+                while let (record, bytes) = try await group.next() {
+                    records[record.digest] = record
+                    received += bytes
+                    if let next = waiting.popFirst() {
+                        group.addTask { try await layer(next.descriptor, diffID: next.diffID) }
+                    }
+                }
+            }
+        } catch let error as MLRunError {
+            throw error
+        } catch {
+            throw MLRunError(.cancelled, "the pull of \(reference) was cancelled", underlying: error)
+        }
+        return Fetched(records: contents.layers.compactMap { records[$0.descriptor.digest] }, received: received)
+    }
+
+    private func layer(_ descriptor: Descriptor, diffID: Digest) async throws(MLRunError) -> (LayerRecord, Int64) {
+        if let record = try await stored({ () throws(StoreError) in try store.layer(descriptor.digest) }) {
+            report(.progress(progress(descriptor, descriptor.size, .exists)))
+            return (record, 0)
+        }
+        let lock = try await stored { () throws(StoreError) in try store.lockLayer(descriptor.digest) }
+        defer { withExtendedLifetime(lock) {} }
+        // Whoever held the lock before may have fetched it.
+        if let record = try await stored({ () throws(StoreError) in try store.layer(descriptor.digest) }) {
+            report(.progress(progress(descriptor, descriptor.size, .exists)))
+            return (record, 0)
+        }
+        let stream = try await registry { () async throws(RegistryError) in
+            try await client.blob(descriptor, of: reference)
+        }
+        let ingest = try await stored { () throws(StoreError) in
+            LayerWriter(try store.ingestLayer(descriptor, expectedDiffID: diffID))
+        }
+        do throws(MLRunError) {
+            try await receive(stream, into: ingest, descriptor)
+            report(.progress(progress(descriptor, descriptor.size, .verifying)))
+            let record = try await stored { () throws(StoreError) in try ingest.layer.finish() }
+            report(.progress(progress(descriptor, descriptor.size, .done)))
+            return (record, stream.received)
+        } catch {
+            ingest.layer.abandon()
+            throw error
+        }
+    }
+
+    private func receive(
+        _ stream: BlobStream, into ingest: LayerWriter, _ descriptor: Descriptor
+    ) async throws(MLRunError) {
+        var iterator = stream.makeAsyncIterator()
+        var reported: Int64 = 0
+        while true {
+            let next: ByteBuffer?
+            do throws(RegistryError) { next = try await iterator.next() } catch { throw MLRunError(error) }
+            guard let buffer = next else { return }
+            // Hashing and inflating happen here, on this task's thread: that is the work, not a wait.
+            var failure: StoreError?
+            buffer.withUnsafeReadableBytes { bytes in
+                do throws(StoreError) { try ingest.layer.receive(bytes) } catch { failure = error }
+            }
+            if let failure { throw MLRunError(failure) }
+            if stream.received - reported >= 1 << 20 {
+                reported = stream.received
+                report(.progress(progress(descriptor, reported, .pulling)))
+            }
+        }
+    }
+
+    private func progress(_ descriptor: Descriptor, _ received: Int64, _ phase: PullProgress.Phase) -> PullProgress {
+        PullProgress(layer: descriptor.digest, received: received, total: descriptor.size, phase: phase)
+    }
+
+    private func registry<Result: Sendable>(
+        _ body: () async throws(RegistryError) -> Result
+    ) async throws(MLRunError) -> Result {
+        do throws(RegistryError) { return try await body() } catch { throw MLRunError(error) }
+    }
+
+    private func stored<Result: Sendable>(
+        _ body: @escaping @Sendable () throws(StoreError) -> Result
+    ) async throws(MLRunError) -> Result {
+        do throws(StoreError) { return try await blocking(body) } catch { throw MLRunError(error) }
+    }
+}
+
+/// Used by one task at a time: between two calls the task may move to another thread, never two call at once.
+private final class LayerWriter: @unchecked Sendable {
+    let layer: LayerIngest
+    init(_ layer: LayerIngest) { self.layer = layer }
+}

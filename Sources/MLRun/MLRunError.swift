@@ -1,0 +1,89 @@
+public import ImageStore
+public import LinuxSystem
+public import OCISpec
+public import Registry
+public import Serving
+
+/// What the library throws: a code to decide by, one line of cause, one of remedy, and the error beneath.
+public struct MLRunError: Error, Sendable, CustomStringConvertible {
+    /// Kinds of failure. More may be added, so a `switch` over them needs a default.
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        private enum Kind: String, Sendable {
+            case invalidArgument, imageNotFound, pullFailed, storeFailed, supervisorUnavailable, serviceFailed
+            case containerFailed, systemCallFailed, cancelled
+        }
+        private let kind: Kind
+
+        /// A text, name or number that cannot be understood.
+        public static let invalidArgument = Code(kind: .invalidArgument)
+        /// The image is neither in the store nor in its registry.
+        public static let imageNotFound = Code(kind: .imageNotFound)
+        /// A registry or archive could not deliver the image as it promised.
+        public static let pullFailed = Code(kind: .pullFailed)
+        /// The image store refused or failed.
+        public static let storeFailed = Code(kind: .storeFailed)
+        /// mlrund could not be started or reached.
+        public static let supervisorUnavailable = Code(kind: .supervisorUnavailable)
+        /// mlrund refused a request, or a service failed to become what was asked.
+        public static let serviceFailed = Code(kind: .serviceFailed)
+        /// A container could not be made or started.
+        public static let containerFailed = Code(kind: .containerFailed)
+        public static let systemCallFailed = Code(kind: .systemCallFailed)
+        public static let cancelled = Code(kind: .cancelled)
+
+        public var description: String { kind.rawValue }
+    }
+
+    public let code: Code
+    /// Lower case, no full stop; names the path, field or image.
+    public let message: String
+    /// What to do about it, where there is something to say.
+    public let remedy: String?
+    /// What a command-line program should exit with; Docker's numbers.
+    public let exitCode: Int32
+    public let underlying: (any Error)?
+
+    public init(
+        _ code: Code, _ message: String, remedy: String? = nil, exitCode: Int32 = 125, underlying: (any Error)? = nil
+    ) {
+        self.code = code
+        self.message = message
+        self.remedy = remedy
+        self.exitCode = exitCode
+        self.underlying = underlying
+    }
+
+    public var description: String { remedy.map { "\(message); \($0)" } ?? message }
+}
+
+extension MLRunError {
+    public init(_ error: StoreError) {
+        let code: Code =
+            switch error {
+            case .image(.noSuchImage): .imageNotFound
+            case .image(.invalidName): .invalidArgument
+            default: .storeFailed
+            }
+        self.init(code, error.description, remedy: error.remedy, underlying: error)
+    }
+
+    public init(_ error: RegistryError) {
+        let code: Code = error.kind == .notFound ? .imageNotFound : .pullFailed
+        self.init(code, error.message, remedy: error.remedy, underlying: error)
+    }
+
+    public init(_ error: ControlError) {
+        self.init(
+            .serviceFailed, error.message, remedy: error.remedy, exitCode: error.exitCode, underlying: error)
+    }
+
+    public init(_ error: SystemError, remedy: String? = nil) {
+        self.init(.systemCallFailed, error.description, remedy: remedy, underlying: error)
+    }
+
+    public init(_ error: ImageReference.Invalid) {
+        self.init(
+            .invalidArgument, error.description, remedy: "write [host[:port]/]repository[:tag][@sha256:…]",
+            underlying: error)
+    }
+}

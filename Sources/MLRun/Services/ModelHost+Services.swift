@@ -1,0 +1,141 @@
+internal import ImageStore
+internal import LinuxSystem
+public import OCISpec
+public import Serving
+
+extension ModelHost {
+    /// Starts a service from an image in the store, and mlrund when it does not run yet.
+    ///
+    /// - Parameters:
+    ///   - settings: what to serve and how; its image must be in the store (see ``image(_:policy:platform:report:)``).
+    ///   - untilReady: wait until the service answers its readiness probe; otherwise only until it is accepted.
+    ///   - pulled: what pulling took, for the start report.
+    ///   - report: hears of each step on the way.
+    /// - Returns: what is known of the service now.
+    /// - Throws: ``MLRunError`` when the settings are refused, or when the service fails before it is ready.
+    public func start(
+        _ settings: ServiceSettings, untilReady: Bool = true, pulled: PullTiming? = nil,
+        report: @escaping @Sendable (JSON) -> Void = { _ in }
+    ) async throws(MLRunError) -> JSON {
+        let directories = self.directories
+        let supervisor = self.supervisor
+        do throws(ControlError) {
+            try await blocking { () throws(ControlError) in
+                _ = try Supervisor.ensureRunning(directories, executable: supervisor)
+            }
+        } catch {
+            throw MLRunError(
+                .supervisorUnavailable, error.message, remedy: error.remedy, exitCode: error.exitCode,
+                underlying: error)
+        }
+        return try await ask(.start(settings, phases: pulled?.steps ?? [], waits: untilReady)) { event in
+            report(event)
+            return true
+        }
+    }
+
+    /// Asks the running supervisor for something.
+    ///
+    /// - Parameter onEvent: hears of events before the answer; false ends the call with ``JSON/null``.
+    /// - Throws: ``MLRunError`` when mlrund does not run, or refuses.
+    public func ask(
+        _ request: ControlRequest, onEvent: @escaping @Sendable (JSON) -> Bool = { _ in true }
+    ) async throws(MLRunError) -> JSON {
+        let directories = self.directories
+        do throws(ControlError) {
+            return try await blocking { () throws(ControlError) in
+                try ControlClient(directories).call(request, onEvent: onEvent)
+            }
+        } catch {
+            throw MLRunError(error)
+        }
+    }
+
+    /// Stops a service: it gets no new requests, finishes those it has, is asked to end, and killed when it does not.
+    /// Returns when nothing of it is left.
+    ///
+    /// - Parameter timeout: replaces the service's own time between the stop signal and the kill.
+    public func stop(_ name: String, timeout: Duration? = nil) async throws(MLRunError) {
+        _ = try await ask(.stop(name: name, timeout: timeout, force: false))
+    }
+
+    /// Forgets a stopped service with its logs and what it wrote; with `force` also one that runs, which is killed.
+    public func remove(_ name: String, force: Bool = false) async throws(MLRunError) {
+        _ = try await ask(.remove(name: name, force: force))
+    }
+
+    /// All services as mlrund lists them; none while it does not run.
+    public func services() async throws(MLRunError) -> [JSON] {
+        try await ask(.list).array ?? []
+    }
+
+    /// Everything that is known of a service; nil when there is none of this name.
+    public func service(_ name: String) async throws(MLRunError) -> JSON? {
+        guard File.exists(ServiceFiles(directories, name: name).record) else { return nil }
+        return try await ask(.inspect(name: name))
+    }
+
+    /// What happens to all services from now on, until the sequence is given up.
+    public func events() -> AsyncThrowingStream<JSON, any Error> {
+        AsyncThrowingStream { continuation in
+            let task = Task {
+                do {
+                    _ = try await ask(.events(name: nil, since: nil, follow: true)) { event in
+                        if case .terminated = continuation.yield(event) { return false }
+                        return true
+                    }
+                    continuation.finish()
+                } catch {
+                    continuation.finish(throwing: error)
+                }
+            }
+            continuation.onTermination = { _ in task.cancel() }
+        }
+    }
+
+    /// The replicas that run, read from their records, so that it is known also while no mlrund runs.
+    ///
+    /// - Parameter services: only of these; empty for all.
+    /// - Throws: ``MLRunError`` when a service that was named is not there.
+    public func runningReplicas(of services: [String] = []) throws(MLRunError) -> [ReplicaRecord] {
+        let known: [String]
+        do throws(SystemError) { known = try ServiceFiles.names(directories) } catch { throw MLRunError(error) }
+        for name in services where !known.contains(name) {
+            throw MLRunError(
+                .invalidArgument, "there is no service \(name)", remedy: "`mlrun ps --all` lists them", exitCode: 1)
+        }
+        return known.filter { services.isEmpty || services.contains($0) }
+            .flatMap { ReplicaRecord.running(ServiceFiles(directories, name: $0)) }
+    }
+
+    /// The layers that services need, read from their records, so that it is known also while no mlrund runs.
+    public func layersInUse() throws(MLRunError) -> Set<Digest> {
+        var used: Set<String> = []
+        do throws(SystemError) {
+            for name in try ServiceFiles.names(directories) {
+                let record = ServiceFiles(directories, name: name).record
+                guard let json = try? JSON(parsing: File.read(record)) else { continue }
+                if let digest = json["settings"]?["image"]?["manifestDigest"]?.string { used.insert(digest) }
+            }
+        } catch {
+            throw MLRunError(error)
+        }
+        do throws(StoreError) {
+            return Set(
+                try store.images().filter { used.contains($0.manifestDigest.description) }
+                    .flatMap { $0.layers.map(\.digest) })
+        } catch {
+            throw MLRunError(error)
+        }
+    }
+}
+
+extension PullTiming {
+    /// Receiving, verifying and unpacking are one pass, so only its whole time is known.
+    fileprivate var steps: [ControlRequest.StartStep] {
+        [
+            ControlRequest.StartStep(.resolve, seconds: resolve.fractionalSeconds),
+            ControlRequest.StartStep(.pull, seconds: layers.fractionalSeconds),
+        ]
+    }
+}

@@ -1,0 +1,145 @@
+internal import CLinux
+internal import Container
+internal import Glibc
+internal import ImageStore
+internal import LinuxSystem
+internal import OCISpec
+
+/// Puts together what a container is launched from: its root file system, its files under /etc, its plan and its cgroup.
+/// The same for a replica of a service and for a container in the foreground. May run on any thread.
+struct ContainerAssembly: Sendable {
+    let directories: MLRunDirectories
+    let host: HostSnapshot
+    let settings: ServiceSettings
+    let image: ImageRecord
+    let files: ReplicaFiles
+    /// The processors of other replicas.
+    let taken: Set<Int>
+
+    /// A container that only needs its streams to be launched.
+    struct Prepared {
+        var request: LaunchRequest
+        let build: ContainerBuild
+        let cgroup: Cgroup
+        let warnings: [String]
+
+        /// For a launch that failed.
+        func discardCgroup() {
+            try? cgroup.kill()
+            _ = try? cgroup.waitUntilEmpty(deadline: mlr_monotonic_nanoseconds() + 5_000_000_000)
+            try? cgroup.remove()
+        }
+    }
+
+    /// - Parameter mounted: called once the root file system is mounted, for those who measure.
+    func prepare(
+        _ id: ReplicaID, slot: Int, terminal: Bool = false, mounted: () -> Void = {}
+    ) throws(ControlError) -> Prepared {
+        do throws(SystemError) {
+            for directory in [files.directory, files.scratch, files.etc] {
+                try File.makeDirectories(directory, mode: 0o711)
+            }
+        } catch {
+            throw ControlError(error)
+        }
+        let root = try mountRoot(try userNamespace(slot))
+        mounted()
+        let build = try self.build(id, slot: slot, root: root, terminal: terminal)
+        let plan: LaunchPlan
+        do throws(PlanError) { plan = try LaunchPlanner.plan(build.spec, host: host.facts) } catch {
+            throw ControlError("the container cannot be made on this host: \(error)")
+        }
+        let (cgroup, warnings) = try makeCgroup(build.spec, id)
+        var request = LaunchRequest(plan: plan, root: .mount(root))
+        request.seccompCache = directories.seccompCache
+        do throws(CgroupError) { request.cgroup = SharedDescriptor(try cgroup.openDirectory()) } catch {
+            throw ControlError(error.cause, remedy: error.remedy)
+        }
+        return Prepared(request: request, build: build, cgroup: cgroup, warnings: warnings)
+    }
+
+    static func failure(_ error: LaunchError) -> ControlError {
+        let remedy: String? =
+            switch error {
+            case .programNotFound: "check the command, or the image's Entrypoint and Cmd with `mlrun inspect`"
+            case .programNotExecutable: "the file must be executable and made for this processor"
+            default: nil
+            }
+        return ControlError(error.description, remedy: remedy, exitCode: error.exitCode)
+    }
+
+    private func userNamespace(_ slot: Int) throws(ControlError) -> IDMapping? {
+        if settings.usesHostUserNamespace { return nil }
+        let range = HostSnapshot.userRange(slot)
+        do throws(SystemError) {
+            let namespace = SharedDescriptor(try UserNamespace.make(uid: [range], gid: [range]))
+            return IDMapping(userNamespace: namespace, rootUID: range.hostID, rootGID: range.hostID)
+        } catch {
+            throw ControlError(error, remedy: "this kernel may forbid user namespaces: try --userns host")
+        }
+    }
+
+    private func mountRoot(_ mapping: IDMapping?) throws(ControlError) -> SharedDescriptor {
+        do throws(StoreError) {
+            let store = try ImageStore(directories)
+            return SharedDescriptor(
+                try store.mountRoot(
+                    of: image, scratch: settings.readOnlyRoot ? nil : files.scratch, idMapping: mapping,
+                    readOnly: settings.readOnlyRoot, volatile: false))
+        } catch {
+            throw ControlError(error.description, remedy: error.remedy)
+        }
+    }
+
+    private func build(
+        _ id: ReplicaID, slot: Int, root: SharedDescriptor, terminal: Bool
+    ) throws(ControlError) -> ContainerBuild {
+        var facts = host.buildFacts(
+            id, slot: slot, taken: taken, devices: settings.limits.ioDevices)
+        facts.terminal = terminal
+        do throws(SystemError) {
+            let etc = EtcFiles(directory: files.etc)
+            try etc.write(hostname: settings.hostname ?? id.rawValue, network: settings.network)
+            facts.hostsFile = etc.hosts
+            facts.hostnameFile = etc.hostname
+            facts.resolverFile = etc.resolver
+        } catch {
+            throw ControlError(error)
+        }
+        do throws(BuildError) {
+            var build = try ContainerBuilder.build(image.configuration, settings, facts)
+            let user: ResolvedUser
+            do throws(UserError) { user = try UserLookup.resolve(build.user, root: root.rawValue) } catch {
+                throw BuildError("user", error.description, remedy: "give a user of the image, or numbers, with --user")
+            }
+            build.resolve(user)
+            return build
+        } catch {
+            throw ControlError(error.message, remedy: error.remedy)
+        }
+    }
+
+    private func makeCgroup(
+        _ spec: RuntimeSpec, _ id: ReplicaID
+    ) throws(ControlError) -> (Cgroup, [String]) {
+        let policy: LimitPolicy = settings.limitPolicy == .strict ? .strict : .bestEffort
+        do throws(CgroupError) {
+            let path = host.cgroupPath(id)
+            let old = try host.hierarchy.group(at: path)
+            if old.exists {
+                try old.kill()
+                _ = try old.waitUntilEmpty(deadline: mlr_monotonic_nanoseconds() + 5_000_000_000)
+                try old.remove()
+            }
+            var resources = spec.linux?.resources ?? .init()
+            if settings.limits.pids == ResourceLimits.defaultPids, host.facts.controllers?.contains("pids") != true {
+                // Nobody asked for the default: a host that cannot limit processes starts the service all the same.
+                resources.pids = nil
+            }
+            let created = try host.hierarchy.create(path, resources: resources, policy: policy)
+            return (created.cgroup, created.warnings)
+        } catch {
+            throw ControlError(error.cause, remedy: error.remedy)
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+internal import MLRun
+internal import OCISpec
+internal import Serving
+
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Run a command in a new container in the foreground; ends with the command's exit code.",
+        discussion: """
+            The container needs no mlrund and is forgotten when it ends, with what it wrote. Ports are published only by \
+            `mlrun start`; with --network host the container listens on the host itself.
+            """)
+
+    @Flag(help: ArgumentHelp("As in Docker; here every container in the foreground is removed when it ends."))
+    var rm = false
+
+    @OptionGroup var attachment: AttachOptions
+    @OptionGroup var options: StartOptions
+    @OptionGroup var pulling: PullOptions
+
+    @Option(help: "When to ask the registry: missing, always or never.")
+    var pull = PullPolicy.missing
+
+    @Argument(help: "A reference, or oci:DIR, oci-archive:FILE, docker-archive:FILE.")
+    var image: String
+
+    @Argument(parsing: .captureForPassthrough, help: "The command and its arguments, in place of the image's.")
+    var arguments: [String] = []
+
+    func run() async throws {
+        let streams = try attachment.streams()
+        if let port = options.publish.first {
+            throw CommandFailure(
+                "a container in the foreground publishes no ports, so -p \(port) cannot be had",
+                remedy: "use `mlrun start`, or --network host", exitCode: 125)
+        }
+        _ = try options.settings(image: ServiceSettings.ImageIdentity(reference: "x"), arguments: arguments)
+        let host = try ModelHost()
+        let display = ProgressDisplay.chosen(quiet: pulling.quiet, json: false)
+        let pulled = try await host.image(image, policy: pull, platform: try pulling.chosenPlatform()) {
+            display.show($0)
+        }
+        let settings = try options.settings(
+            image: ServiceSettings.ImageIdentity(
+                reference: pulled.image.reference, manifestDigest: pulled.image.manifestDigest,
+                configDigest: pulled.image.config),
+            arguments: arguments)
+        let container = try ForegroundContainer.launch(settings, pulled.image, streams, host.directories)
+        for warning in container.warnings { Output.error("mlrun: warning: \(warning)") }
+        let status: Int32
+        do {
+            status = try ForegroundSession(process: container.process).wait()
+        } catch {
+            try? container.remove()
+            throw error
+        }
+        try container.remove()
+        throw CommandFailure.ProgramEnded(exitCode: status)
+    }
+}

@@ -1,0 +1,57 @@
+import ArgumentParser
+internal import MLRun
+internal import OCISpec
+
+/// What every command that may pull needs to know.
+struct PullOptions: ParsableArguments {
+    @Flag(name: [.short, .long], help: "Show no progress.")
+    var quiet = false
+
+    @Option(help: "Which image of an index, such as linux/amd64 (default: this machine's).")
+    var platform: String?
+
+    func chosenPlatform() throws -> Platform {
+        guard let platform else { return .host }
+        guard let parsed = Platform(parsing: platform) else {
+            throw CommandFailure(
+                "--platform: \"\(platform)\" is not of the form os/architecture[/variant]", exitCode: 125)
+        }
+        return parsed
+    }
+}
+
+struct PullCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pull", abstract: "Bring an image into the store.",
+        discussion: """
+            The source is a registry (host[:port]/repository:tag or @sha256:…), an OCI layout (oci:DIR[:tag]), an archive \
+            (oci-archive:FILE[:tag], docker-archive:FILE[:reference]), or - for an archive on standard input. Every blob is \
+            verified; a wrong one stops the pull and leaves nothing behind.
+            """)
+
+    @OptionGroup var options: PullOptions
+
+    @Option(name: [.customShort("o"), .long], help: "text or json (a line an event).")
+    var output = TextOrJSON.text
+
+    @Argument(help: "Where the image comes from.")
+    var image: String
+
+    func run() async throws {
+        let host = try ModelHost()
+        let display = ProgressDisplay.chosen(quiet: options.quiet, json: output == .json)
+        let pulled = try await host.bring(image, platform: try options.chosenPlatform()) { display.show($0) }
+        if output == .json { return }
+        if !options.quiet {
+            Output.error(
+                pulled.wasUpToDate
+                    ? "\(pulled.image.reference) is up to date"
+                    : "\(pulled.image.reference) is there: \(HumanUnits.bytes(pulled.timing.received)) received")
+        }
+        Output.line(pulled.image.reference)
+    }
+}
+
+enum TextOrJSON: String, ExpressibleByArgument, CaseIterable {
+    case text, json
+}

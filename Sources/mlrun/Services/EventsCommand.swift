@@ -1,0 +1,38 @@
+import ArgumentParser
+internal import MLRun
+internal import OCISpec
+internal import Serving
+
+struct EventsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "events", abstract: "Show what happens to services, until interrupted.")
+
+    @Option(help: ArgumentHelp("Begin with what happened since then: 10m, or a time of RFC 3339.", valueName: "time"))
+    var since: String?
+
+    @Flag(inversion: .prefixedNo, help: "Wait for more.")
+    var follow = true
+
+    @Option(name: [.customShort("o"), .long], help: "text or json (a line an event).")
+    var output = TextOrJSON.text
+
+    @Argument(help: "Only of these services.")
+    var services: [String] = []
+
+    func run() async throws {
+        let wanted = Set(services)
+        let output = self.output
+        let since = try since.map { try Timestamp(parsing: $0, now: .now).nanoseconds }
+        let request = ControlRequest.events(name: nil, since: since, follow: follow)
+        _ = try await ModelHost().ask(request) { event in
+            if !wanted.isEmpty, !wanted.contains(event["service"]?.string ?? "") { return true }
+            Output.line(output == .json ? event.text() : Self.line(event))
+            return true
+        }
+    }
+
+    private static func line(_ event: JSON) -> String {
+        let words = ["time", "service", "replica", "kind", "text"].compactMap { event[$0]?.string }
+        return words.joined(separator: " ")
+    }
+}

@@ -1,0 +1,67 @@
+import ArgumentParser
+internal import ImageStore
+internal import MLRun
+internal import OCISpec
+internal import Serving
+
+struct InspectCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "Print everything that is known of services or images, as JSON.")
+
+    enum Kind: String, ExpressibleByArgument, CaseIterable {
+        case service, image
+    }
+
+    @Option(help: "Look only for a service or an image of that name.")
+    var type: Kind?
+
+    @Option(help: ArgumentHelp("Print through a Go template, such as '{{.status}}'.", valueName: "template"))
+    var format: String?
+
+    @Argument(help: "Names of services, or references, digests or IDs of images.")
+    var names: [String]
+
+    func run() async throws {
+        let host = try ModelHost()
+        var found: [JSON] = []
+        for name in names { found.append(try await inspect(name, host)) }
+        if let format, format != "json" {
+            Output.text(try FormatTemplate(format).render(found))
+        } else {
+            Output.json(.array(found))
+        }
+    }
+
+    private func inspect(_ name: String, _ host: ModelHost) async throws -> JSON {
+        if type != .image, let service = try await host.service(name) { return service }
+        if type != .service, let image = try host.store.image(name) { return Self.describe(image) }
+        let kinds = type.map(\.rawValue) ?? "service or image"
+        throw CommandFailure(
+            "there is no \(kinds) \(name)", remedy: "`mlrun ps --all` and `mlrun images` list what is there")
+    }
+
+    private static func describe(_ image: ImageRecord) -> JSON {
+        let configuration = image.configuration
+        var object = JSONObject([
+            ("kind", "image"), ("reference", .string(image.reference)), ("id", .string(image.config.description)),
+            ("digest", .string(image.manifestDigest.description)),
+        ])
+        if let index = image.indexDigest { object["indexDigest"] = .string(index.description) }
+        object["source"] = .string(image.source)
+        object["pulledAt"] = .integer(image.pulledAt)
+        object["created"] = configuration.created.map(JSON.string)
+        object["platform"] = .string(configuration.platform.description)
+        object["size"] = .integer(image.size)
+        object["config"] = [
+            "user": .string(configuration.user), "env": .array(configuration.environment.map(JSON.string)),
+            "entrypoint": .array(configuration.entrypoint.map(JSON.string)),
+            "cmd": .array(configuration.command.map(JSON.string)),
+            "workingDir": .string(configuration.workingDirectory),
+            "exposedPorts": .array(configuration.exposedPorts.map(JSON.string)),
+            "volumes": .array(configuration.volumes.map(JSON.string)), "labels": JSON(configuration.labels),
+            "stopSignal": configuration.stopSignal.map(JSON.string) ?? .null,
+        ]
+        object["layers"] = .array(image.layers.map(\.json))
+        return .object(object)
+    }
+}

@@ -1,0 +1,238 @@
+public import ArgumentParser
+internal import Glibc
+internal import LinuxSystem
+internal import OCISpec
+internal import Serving
+
+/// The options that say how a container runs, the same for `start` and `run`.
+struct StartOptions: ParsableArguments {
+    @Option(help: "A name; by default made from the image's.")
+    var name: String?
+
+    @Option(
+        name: [.customShort("p"), .long],
+        help: ArgumentHelp(
+            "Publish a port: 8080:8000, 127.0.0.1:8080:8000, 8000 for both sides, 0:8000 for a free one; /tcp passes bytes.",
+            valueName: "[ip:]host:container"))
+    var publish: [String] = []
+
+    @Option(
+        name: [.customShort("e"), .long],
+        help: ArgumentHelp("Set a variable, or pass this program's own.", valueName: "name[=value]"))
+    var env: [String] = []
+
+    @Option(help: ArgumentHelp("Read variables from a file, NAME=VALUE a line.", valueName: "file"))
+    var envFile: [String] = []
+
+    @Option(
+        name: [.customShort("v"), .long],
+        help: ArgumentHelp("Mount a directory or file of the host.", valueName: "source:target[:ro]"))
+    var volume: [String] = []
+
+    @Option(help: ArgumentHelp("A file system in memory.", valueName: "path[:options]"))
+    var tmpfs: [String] = []
+
+    @Option(
+        name: [.customShort("m"), .long], help: ArgumentHelp("The most memory, such as 512M or 4G.", valueName: "size"))
+    var memory: String?
+
+    @Option(help: ArgumentHelp("The most memory and swap together; -1 for any.", valueName: "size"))
+    var memorySwap: String?
+
+    @Option(help: ArgumentHelp("How many processors, such as 2 or 0.5.", valueName: "number"))
+    var cpus: String?
+
+    @Option(help: ArgumentHelp("Which processors, such as 0-3.", valueName: "list"))
+    var cpusetCpus: String?
+
+    @Option(help: ArgumentHelp("Which memory nodes.", valueName: "list"))
+    var cpusetMems: String?
+
+    @Option(help: ArgumentHelp("The most processes and threads; -1 for any.", valueName: "number"))
+    var pidsLimit: String?
+
+    @Option(help: ArgumentHelp("The size of /dev/shm; by default half the memory.", valueName: "size"))
+    var shmSize: String?
+
+    @Option(help: ArgumentHelp("Share of disk time, 1 to 10000.", valueName: "number"))
+    var ioWeight: Int?
+
+    @Option(
+        help: ArgumentHelp("The most bytes a second read from a disk, such as /dev/sda:50M.", valueName: "device:rate"))
+    var deviceReadBps: [String] = []
+
+    @Option(help: ArgumentHelp("The most bytes a second written to a disk.", valueName: "device:rate"))
+    var deviceWriteBps: [String] = []
+
+    @Option(help: ArgumentHelp("The most reads a second from a disk.", valueName: "device:rate"))
+    var deviceReadIops: [String] = []
+
+    @Option(help: ArgumentHelp("The most writes a second to a disk.", valueName: "device:rate"))
+    var deviceWriteIops: [String] = []
+
+    @Option(help: "strict: a limit that cannot be set is an error; best-effort: a warning.")
+    var limits = ServiceSettings.LimitHandling.strict
+
+    @Option(help: ArgumentHelp("A limit of setrlimit(2), such as nofile=4096:8192.", valueName: "name=soft[:hard]"))
+    var ulimit: [String] = []
+
+    @Flag(help: "Mount the root file system read-only.")
+    var readOnly = false
+
+    @Option(
+        name: [.customShort("u"), .long], help: ArgumentHelp("The user, by name or number.", valueName: "user[:group]"))
+    var user: String?
+
+    @Option(help: "What to execute instead of the image's entrypoint.")
+    var entrypoint: String?
+
+    @Option(name: [.customShort("w"), .long], help: "The working directory.")
+    var workdir: String?
+
+    @Option(help: "The host name inside.")
+    var hostname: String?
+
+    @Option(help: "private (loopback only, reached through published ports), host, or bridge (CNI).")
+    var network = ServiceSettings.Network.private
+
+    @Option(help: ArgumentHelp("host: no user namespace.", valueName: "host|private"))
+    var userns: UserNamespaceChoice = .private
+
+    @Option(help: ArgumentHelp("Add a capability.", valueName: "name"))
+    var capAdd: [String] = []
+
+    @Option(help: ArgumentHelp("Drop a capability, or ALL.", valueName: "name"))
+    var capDrop: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "seccomp=unconfined, seccomp=FILE, no-new-privileges=false, apparmor=PROFILE, label=LABEL.",
+            valueName: "name=value"))
+    var securityOpt: [String] = []
+
+    @Option(help: ArgumentHelp("A device of the host.", valueName: "source[:target[:rwm]]"))
+    var device: [String] = []
+
+    @Option(name: [.customShort("l"), .long], help: ArgumentHelp("A label.", valueName: "name=value"))
+    var label: [String] = []
+
+    @Option(help: ArgumentHelp("The signal that asks it to stop.", valueName: "signal"))
+    var stopSignal: String?
+
+    @Option(help: ArgumentHelp("How long it may take to stop before it is killed.", valueName: "duration"))
+    var stopTimeout: String?
+
+    enum UserNamespaceChoice: String, ExpressibleByArgument, CaseIterable {
+        case host, `private`
+    }
+
+    /// What was asked, checked; the image is filled in by the caller.
+    func settings(
+        image: ServiceSettings.ImageIdentity, arguments: [String], taken: (String) -> Bool = { _ in false }
+    ) throws -> ServiceSettings {
+        let name = self.name ?? ServiceName.generate(from: image.reference, taken: taken)
+        try ServiceName.check(name)
+        var settings = ServiceSettings(name: name, image: image)
+        settings.arguments = arguments
+        settings.entrypoint = entrypoint.map { $0.isEmpty ? [] : [$0] }
+        settings.environment = try environment()
+        settings.workingDirectory = workdir
+        settings.user = user
+        settings.hostname = hostname
+        for text in label {
+            let (name, value) = try EnvironmentText.label(text)
+            settings.labels[name] = value
+        }
+        settings.ports = try publish.map { try PublishedPort(parsing: $0) }
+        settings.network = network
+        settings.volumes = try volume.map {
+            try VolumeMount(parsing: $0, workingDirectory: Self.workingDirectory)
+        }
+        settings.temporaryFileSystems = try tmpfs.map { try TemporaryFileSystem(parsing: $0) }
+        settings.devices = try device.map { try DeviceMapping(parsing: $0) }
+        settings.readOnlyRoot = readOnly
+        settings.limits = try resourceLimits()
+        settings.limitPolicy = limits
+        settings.ulimits = try ulimit.map { try ResourceUlimit(parsing: $0) }
+        settings.usesHostUserNamespace = userns == .host
+        settings.addedCapabilities = capAdd
+        settings.droppedCapabilities = capDrop
+        settings.security = try security()
+        settings.stopSignal = stopSignal
+        if let stopTimeout { settings.stopTimeout = try Duration(parsing: stopTimeout) }
+        return settings
+    }
+
+    private func resourceLimits() throws -> ResourceLimits {
+        var limits = ResourceLimits()
+        limits.memory = try memory.map { try ByteSize.bytes($0) }
+        limits.memorySwap = try memorySwap.map { try $0 == "-1" ? -1 : ByteSize.bytes($0) }
+        limits.cpus = try cpus.map { try ResourceLimits.parseCPUs($0) }
+        limits.cpusetCpus = cpusetCpus
+        limits.cpusetMems = cpusetMems
+        if let pidsLimit { limits.pids = try ResourceLimits.parsePids(pidsLimit) }
+        limits.sharedMemory = try shmSize.map { try ByteSize.bytes($0) }
+        limits.ioWeight = ioWeight
+        let disks: [([String], IODeviceLimit.Measure)] = [
+            (deviceReadBps, .readBytes), (deviceWriteBps, .writeBytes), (deviceReadIops, .readOperations),
+            (deviceWriteIops, .writeOperations),
+        ]
+        for (texts, measure) in disks {
+            limits.ioDevices += try texts.map { try IODeviceLimit(parsing: $0, measure: measure) }
+        }
+        return limits
+    }
+
+    private func environment() throws -> [String] {
+        func own(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+        var variables: [String] = []
+        for path in envFile {
+            variables += try EnvironmentText.file(try File.readText(path), path: path, environment: own)
+        }
+        for text in env {
+            if let variable = try EnvironmentText.variable(text, environment: own) { variables.append(variable) }
+        }
+        return variables
+    }
+
+    private func security() throws -> ServiceSettings.SecurityOptions {
+        var security = ServiceSettings.SecurityOptions()
+        for text in securityOpt {
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            switch (parts[0], parts.count == 2 ? parts[1] : nil) {
+            case ("seccomp", "unconfined"): security.seccomp = .unconfined
+            case ("seccomp", let path?):
+                do throws(JSONError) {
+                    security.seccomp = .profile(try JSON(parsing: try readProfile(path)))
+                } catch {
+                    throw CommandFailure("\(path) is no seccomp profile: \(error)", exitCode: 125)
+                }
+            case ("no-new-privileges", nil), ("no-new-privileges", "true"): security.noNewPrivileges = true
+            case ("no-new-privileges", "false"): security.noNewPrivileges = false
+            case ("apparmor", let profile?): security.apparmorProfile = profile
+            case ("label", let label?): security.selinuxLabel = label
+            default:
+                throw CommandFailure(
+                    "--security-opt: \"\(text)\" is not known",
+                    remedy: "write seccomp=unconfined, seccomp=FILE, no-new-privileges=false, apparmor=… or label=…",
+                    exitCode: 125)
+            }
+        }
+        return security
+    }
+
+    private func readProfile(_ path: String) throws(JSONError) -> [UInt8] {
+        do throws(SystemError) { return try File.read(path) } catch {
+            throw JSONError(path: "", message: error.description)
+        }
+    }
+
+    private static var workingDirectory: String? {
+        guard let path = getcwd(nil, 0) else { return nil }
+        defer { free(path) }
+        return String(cString: path)
+    }
+}
+
+extension ServiceSettings.Network: ExpressibleByArgument {}
+extension ServiceSettings.LimitHandling: ExpressibleByArgument {}

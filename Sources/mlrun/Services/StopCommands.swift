@@ -1,0 +1,100 @@
+import ArgumentParser
+internal import MLRun
+internal import OCISpec
+internal import Serving
+
+struct StopCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stop",
+        abstract: "Stop services: no new requests, those in flight finish, then the stop signal, then the kill.")
+
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp("How long it may take to end before it is killed.", valueName: "duration"))
+    var time: String?
+
+    @Argument(help: "Names.")
+    var services: [String]
+
+    func run() async throws {
+        let host = try ModelHost()
+        let timeout = try time.map { try Duration(parsing: $0) }
+        try await forEach(services) { name in
+            try await host.stop(name, timeout: timeout)
+            Output.line(name)
+        }
+    }
+}
+
+struct KillCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kill", abstract: "Send a signal to services; KILL stops them without draining.")
+
+    @Option(name: [.short, .long], help: "A name or number.")
+    var signal = "KILL"
+
+    @Argument(help: "Names.")
+    var services: [String]
+
+    func run() async throws {
+        guard let signal = SignalName(signal) else {
+            throw CommandFailure(
+                "--signal: \"\(signal)\" is no signal", remedy: "write a name such as TERM or a number")
+        }
+        let host = try ModelHost()
+        try await forEach(services) { name in
+            _ = try await host.ask(.kill(name: name, signal: signal.description))
+            Output.line(name)
+        }
+    }
+}
+
+struct RestartCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "restart", abstract: "Stop services as `stop` does and start them again.")
+
+    @Flag(inversion: .prefixedNo, help: "Wait until they are ready.")
+    var wait = true
+
+    @Argument(help: "Names.")
+    var services: [String]
+
+    func run() async throws {
+        let host = try ModelHost()
+        try await forEach(services) { name in
+            _ = try await host.ask(.restart(name: name, timeout: nil, waits: wait))
+            Output.line(name)
+        }
+    }
+}
+
+struct RmCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rm", abstract: "Forget stopped services, with their logs and what they wrote.")
+
+    @Flag(name: [.short, .long], help: "Kill those that run.")
+    var force = false
+
+    @Argument(help: "Names.")
+    var services: [String]
+
+    func run() async throws {
+        let host = try ModelHost()
+        try await forEach(services) { name in
+            try await host.remove(name, force: force)
+            Output.line(name)
+        }
+    }
+}
+
+struct ShutdownCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "shutdown", abstract: "End mlrund; its services go on, and the next mlrund takes them over.")
+
+    @Flag(help: "Stop all services first.")
+    var stopServices = false
+
+    func run() async throws {
+        _ = try await ModelHost().ask(.shutdown(stopsServices: stopServices))
+    }
+}
