@@ -175,7 +175,7 @@ final class GatewaySupervisor {
                     throw ControlError(error)
                 }
             } else {
-                if let other = listeners.values.first(where: { $0.hostPort == port.hostPort && port.hostPort != 0 }) {
+                if let other = listeners.values.first(where: { $0.port.hostPort == port.hostPort }) {
                     throw ControlError(
                         "port \(port.hostPort) is published by the service \(other.service)",
                         remedy: "mlrun stop \(other.service), or publish on another port")

@@ -7,19 +7,19 @@ final class PortListener {
     /// `<service>/<container port>/<host port>`: names it to the gateway.
     let id: String
     let service: String
+    /// With the port that the kernel chose where 0 was asked for.
     let port: PublishedPort
-    /// The port that the kernel chose where 0 was asked for.
-    let hostPort: UInt16
     let socket: SharedDescriptor
 
     private static let backlog: Int32 = 4096
 
     init(service: String, port: PublishedPort, socket: SharedDescriptor) throws(SystemError) {
         self.service = service
-        self.port = port
         self.socket = socket
-        hostPort = UInt16(try check(mlr_local_port(socket.rawValue), "find the port of a socket"))
-        id = Self.id(service, port)
+        var bound = port
+        bound.hostPort = UInt16(try check(mlr_local_port(socket.rawValue), "find the port of a socket"))
+        self.port = bound
+        id = Self.id(service, bound)
     }
 
     static func id(_ service: String, _ port: PublishedPort) -> String {

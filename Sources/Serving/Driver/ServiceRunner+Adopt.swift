@@ -85,7 +85,7 @@ extension ServiceRunner {
     }
 
     private func publishAgain() {
-        do throws(ControlError) { listeners = try context.gateway.publish(name, settings.ports) } catch {
+        do throws(ControlError) { _ = try context.gateway.publish(name, settings.ports) } catch {
             emitWarning(nil, "the ports of \(name) are not published: \(error)")
         }
     }

@@ -31,16 +31,14 @@ extension ServiceRunner {
     }
 
     var ports: [JSON] {
-        let bound = Dictionary(listeners.map { ($0.id, $0.hostPort) }) { first, _ in first }
-        return settings.ports.map { port in
-            let hostPort = bound[PortListener.id(name, port)] ?? port.hostPort
+        settings.ports.map { port in
             let address = port.hostIP == nil || port.hostIP == "0.0.0.0" ? "127.0.0.1" : port.hostIP ?? "127.0.0.1"
             var object = JSONObject([
-                ("hostIP", .string(port.hostIP ?? "0.0.0.0")), ("hostPort", .integer(Int64(hostPort))),
+                ("hostIP", .string(port.hostIP ?? "0.0.0.0")), ("hostPort", .integer(Int64(port.hostPort))),
                 ("containerPort", .integer(Int64(port.containerPort))), ("protocol", .string(port.transport.rawValue)),
             ])
             let scheme = port.transport == .http ? "http" : "tcp"
-            object["url"] = .string("\(scheme)://\(address):\(hostPort)")
+            object["url"] = .string("\(scheme)://\(address):\(port.hostPort)")
             return .object(object)
         }
     }

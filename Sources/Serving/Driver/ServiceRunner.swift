@@ -50,7 +50,6 @@ final class ServiceRunner {
     var state: ServiceState
     let log: ServiceLog
     var replicas: [ReplicaID: ReplicaRuntime] = [:]
-    var listeners: [PortListener] = []
     /// The steps of the start that were done before the supervisor was asked.
     var callerPhases: [ControlRequest.StartStep]
     private var queue: [ServiceEvent] = []

@@ -75,6 +75,9 @@ extension Supervisor {
         let rules = try ServiceRunner.rules(settings, image)
         try rehearse(settings, image)
         let listeners = try context.gateway.publish(settings.name, settings.ports)
+        // A port that the kernel chose stays the service's.
+        var settings = settings
+        settings.ports = listeners.map(\.port)
         let service: ServiceRunner
         do throws(SystemError) {
             var state = ServiceState(name: settings.name, rules: rules)
@@ -88,7 +91,6 @@ extension Supervisor {
             context.gateway.unpublish(settings.name)
             throw ControlError(error)
         }
-        service.listeners = listeners
         add(service)
         service.persist()
         if waits { awaitReady(service, reply) }
@@ -143,7 +145,6 @@ extension Supervisor {
         _ service: ServiceRunner, timeout: Duration?, force: Bool, done: @escaping () -> Void
     ) {
         context.gateway.unpublish(service.name)
-        service.listeners = []
         let usual = service.state.rules
         if let timeout {
             var rules = usual
@@ -212,7 +213,7 @@ extension Supervisor {
     private func restart(
         _ service: ServiceRunner, _ timeout: Duration?, _ waits: Bool, _ reply: ControlReply
     ) throws(ControlError) {
-        service.listeners = try context.gateway.publish(service.name, service.settings.ports)
+        _ = try context.gateway.publish(service.name, service.settings.ports)
         if let timeout {
             var rules = service.state.rules
             rules.stopTimeout = timeout
