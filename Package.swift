@@ -151,6 +151,9 @@ let package = Package(
             name: "MLRunTests", dependencies: ["MLRun", "OCISpec", "LinuxSystem"], swiftSettings: strict),
         .testTarget(name: "CommandTests", dependencies: ["mlrun", "OCISpec"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
+        // Runs the programs of dist/bin against the real kernel, registry and model server.
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["OCISpec", "LinuxSystem", "CLinux"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu17
