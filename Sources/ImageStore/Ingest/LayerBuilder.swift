@@ -36,6 +36,7 @@ final class LayerBuilder {
             case .data(let piece, let offset):
                 if isReceivingFile {
                     do throws(SystemError) { try writer.write(piece, at: offset) } catch { throw .system(error) }
+                    try checkSparseOverhead()
                 }
             case .entryEnd: try endMember()
             }
@@ -75,6 +76,10 @@ final class LayerBuilder {
         guard isReceivingFile else { return }
         isReceivingFile = false
         do throws(SystemError) { try writer.end(in: &tree) } catch { throw .system(error) }
+        try checkSparseOverhead()
+    }
+
+    private func checkSparseOverhead() throws(StoreError) {
         if writer.sparseOverhead > sparseLimit {
             throw .refusedArchive(source: source, parser.failure(.expandsTooMuch(limit: sparseLimit)))
         }

@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import LinuxSystem
-public import OCISpec
+internal import OCISpec
 
 /// Brings one layer into the store in one pass: the blob is hashed and inflated on the caller's thread while a second
 /// thread hashes the archive inside and writes it as an EROFS file. Memory is bounded whatever the layer.
