@@ -31,6 +31,7 @@
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -582,4 +583,9 @@ int mlr_bpf_is_device_program(int program) {
     int result = bpf_call(BPF_OBJ_GET_INFO_BY_FD, &attributes);
     if (result < 0) return result;
     return strcmp(information.name, device_program_name) == 0;
+
+int64_t mlr_list_attributes(const char *path, char *names, size_t room) { RESULT(llistxattr(path, names, room)); }
+
+int64_t mlr_get_attribute(const char *path, const char *name, void *value, size_t room) {
+    RESULT(lgetxattr(path, name, value, room));
 }

@@ -226,4 +226,9 @@ int mlr_bpf_open_program(uint32_t identifier);
 /* Whether a program was loaded by mlr_bpf_load_device_program: 1, 0 or -errno. */
 int mlr_bpf_is_device_program(int program);
 
+/* Extended attributes of a file; a final symbolic link is not followed. The names come with a NUL after each. Return
+   the bytes there are; with no room, without writing any. */
+int64_t mlr_list_attributes(const char *path, char *names, size_t room);
+int64_t mlr_get_attribute(const char *path, const char *name, void *value, size_t room);
+
 #endif

@@ -10,17 +10,17 @@ struct HostileArchiveTests {
         let archive: [UInt8]
         var testDescription: String { title }
 
-        init(_ title: String, _ expected: ArchiveError.Problem, _ build: (inout TarBuilder) -> Void) {
+        init(_ title: String, _ expected: ArchiveError.Problem, _ build: (inout CraftedTar) -> Void) {
             self.title = title
             self.expected = expected
-            archive = TarBuilder.archive(build)
+            archive = CraftedTar.archive(build)
         }
     }
 
     private static func header(
-        _ name: String, type: Character = "0", _ change: (inout TarBuilder.Header) -> Void
-    ) -> TarBuilder.Header {
-        var header = TarBuilder.Header(name, type: type)
+        _ name: String, type: Character = "0", _ change: (inout CraftedTar.Header) -> Void
+    ) -> CraftedTar.Header {
+        var header = CraftedTar.Header(name, type: type)
         change(&header)
         return header
     }
@@ -97,15 +97,15 @@ struct HostileArchiveTests {
     ]
 
     static let types: [Case] = [
-        Case("block device", .deviceNode) { $0.add(TarBuilder.Header("sda", type: "4")) },
+        Case("block device", .deviceNode) { $0.add(CraftedTar.Header("sda", type: "4")) },
         Case("character device", .deviceNode) {
             $0.add(header("mem", type: "3") { $0.minor = "0000001" })
         },
         Case("continuation of another volume", .unsupportedType(UInt8(ascii: "M"))) {
-            $0.add(TarBuilder.Header("f", type: "M"))
+            $0.add(CraftedTar.Header("f", type: "M"))
         },
         Case("sparse file without GNU magic", .unsupportedType(UInt8(ascii: "S"))) {
-            $0.add(TarBuilder.Header("f", type: "S"))
+            $0.add(CraftedTar.Header("f", type: "S"))
         },
     ]
 
@@ -144,16 +144,16 @@ struct HostileArchiveTests {
 
     static let records: [Case] = [
         Case("record without length", .badRecord(reason: "a record does not begin with its length")) {
-            $0.add(TarBuilder.Header("x", type: "x"), content: Array("path=a\n".utf8))
+            $0.add(CraftedTar.Header("x", type: "x"), content: Array("path=a\n".utf8))
         },
         Case("record that is too long", .badRecord(reason: "a record's length does not fit")) {
-            $0.add(TarBuilder.Header("x", type: "x"), content: Array("99 path=a\n".utf8))
+            $0.add(CraftedTar.Header("x", type: "x"), content: Array("99 path=a\n".utf8))
         },
         Case("record of length zero", .badRecord(reason: "a record's length does not fit")) {
-            $0.add(TarBuilder.Header("x", type: "x"), content: Array("0 path=a\n".utf8))
+            $0.add(CraftedTar.Header("x", type: "x"), content: Array("0 path=a\n".utf8))
         },
         Case("record without key", .badRecord(reason: "a record has no key")) {
-            $0.add(TarBuilder.Header("x", type: "x"), content: Array("6 =ab\n".utf8))
+            $0.add(CraftedTar.Header("x", type: "x"), content: Array("6 =ab\n".utf8))
         },
         Case("global header that names all files", .badRecord(reason: "a global header sets \"path\"")) {
             $0.add(pax: [("path", "a")], type: "g")
@@ -178,20 +178,20 @@ struct HostileArchiveTests {
             $0.add(file: "f")
         },
         Case("extended header of more than 1 MiB", .headerTooLarge(limit: 1 << 20)) {
-            $0.add(header("x", type: "x") { $0.size = TarBuilder.octal((1 << 20) + 1, width: 12) })
+            $0.add(header("x", type: "x") { $0.size = CraftedTar.octal((1 << 20) + 1, width: 12) })
         },
         Case("long name of more than 1 MiB", .headerTooLarge(limit: 1 << 20)) {
-            $0.add(header("x", type: "L") { $0.size = TarBuilder.octal(1 << 30, width: 12) })
+            $0.add(header("x", type: "L") { $0.size = CraftedTar.octal(1 << 30, width: 12) })
         },
         Case("long name of negative size", .sizeOutOfBounds) {
             $0.add(header("x", type: "L") { $0.size = [UInt8](repeating: 0xFF, count: 12) })
         },
     ]
 
-    private static func sparse(_ map: String, size: String = "100", stored: Int = 5) -> (inout TarBuilder) -> Void {
+    private static func sparse(_ map: String, size: String = "100", stored: Int = 5) -> (inout CraftedTar) -> Void {
         { tar in
             tar.add(pax: [("GNU.sparse.size", size), ("GNU.sparse.name", "s"), ("GNU.sparse.map", map)])
-            tar.add(TarBuilder.Header("s"), content: [UInt8](repeating: 1, count: stored))
+            tar.add(CraftedTar.Header("s"), content: [UInt8](repeating: 1, count: stored))
         }
     }
 
@@ -220,11 +220,11 @@ struct HostileArchiveTests {
         ) {
             $0.add(pax: [("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.realsize", "9")])
             let map = Array((["900"] + Array(repeating: "1", count: 255)).joined(separator: "\n").utf8) + [0x0A]
-            $0.add(TarBuilder.Header("s"), content: Array(map.prefix(512)))
+            $0.add(CraftedTar.Header("s"), content: Array(map.prefix(512)))
         },
         Case("map before the content with a huge count", .headerTooLarge(limit: 1 << 20)) {
             $0.add(pax: [("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.realsize", "9")])
-            $0.add(TarBuilder.Header("s"), content: Array("9999999999\n".utf8) + [UInt8](repeating: 0, count: 600))
+            $0.add(CraftedTar.Header("s"), content: Array("9999999999\n".utf8) + [UInt8](repeating: 0, count: 600))
         },
     ]
 
@@ -243,7 +243,7 @@ struct HostileArchiveTests {
 
     @Test("that end too early are refused wherever they are cut")
     func truncated() throws {
-        let whole = TarBuilder.archive { tar in
+        let whole = CraftedTar.archive { tar in
             tar.add(pax: [("path", "name")])
             tar.add(file: "x", String(repeating: "content", count: 100))
         }
@@ -265,8 +265,8 @@ struct HostileArchiveTests {
         var limits = ArchiveLimits()
         limits.entries = 10
         limits.headers = 5000
-        let many = TarBuilder.archive { tar in for number in 0..<11 { tar.add(file: "f\(number)") } }
-        let large = TarBuilder.archive { tar in
+        let many = CraftedTar.archive { tar in for number in 0..<11 { tar.add(file: "f\(number)") } }
+        let large = CraftedTar.archive { tar in
             for number in 0..<6 {
                 tar.add(pax: [("comment", String(repeating: "c", count: 1000))])
                 tar.add(file: "f\(number)")
@@ -281,9 +281,9 @@ struct HostileArchiveTests {
     @Test("with a tiny sparse map may not fill the disk")
     func sparseBomb() throws {
         let parts = (0..<1000).map { "\($0 << 34),1" }.joined(separator: ",")
-        let archive = TarBuilder.archive { tar in
+        let archive = CraftedTar.archive { tar in
             tar.add(pax: [("GNU.sparse.size", "\(1 << 44)"), ("GNU.sparse.name", "s"), ("GNU.sparse.map", parts)])
-            tar.add(TarBuilder.Header("s"), content: [UInt8](repeating: 1, count: 1000))
+            tar.add(CraftedTar.Header("s"), content: [UInt8](repeating: 1, count: 1000))
         }
         let problem = try ScratchImage().build(archive, sparseLimit: 64 << 20)
         guard case .refusedArchive(source: _, let error) = problem else {

@@ -6,12 +6,12 @@ import Testing
 struct TarDialectTests {
     @Test("a v7 archive has no magic, and a slash makes a directory")
     func version7() throws {
-        let archive = TarBuilder.archive { tar in
-            var directory = TarBuilder.Header("d/", type: "0")
+        let archive = CraftedTar.archive { tar in
+            var directory = CraftedTar.Header("d/", type: "0")
             directory.type = 0
             directory.magic = []
             tar.add(directory)
-            var file = TarBuilder.Header("d/f")
+            var file = CraftedTar.Header("d/f")
             file.type = 0
             file.magic = []
             file.uid = Array("   1750 ".utf8)
@@ -25,11 +25,11 @@ struct TarDialectTests {
 
     @Test("a ustar prefix is put before the name, star's shorter one too")
     func prefix() throws {
-        let archive = TarBuilder.archive { tar in
-            var header = TarBuilder.Header("name")
+        let archive = CraftedTar.archive { tar in
+            var header = CraftedTar.Header("name")
             header.prefix = Array("some/where".utf8)
             tar.add(header)
-            var star = TarBuilder.Header("name2")
+            var star = CraftedTar.Header("name2")
             star.prefix = Array("else".utf8) + [UInt8](repeating: 0, count: 159)
             tar.add(star)
         }
@@ -40,9 +40,9 @@ struct TarDialectTests {
     func gnuLongNames() throws {
         let name = String(repeating: "long/", count: 60) + "name"
         let target = String(repeating: "far/", count: 70) + "target"
-        let archive = TarBuilder.archive { tar in
-            tar.add(TarBuilder.Header("././@LongLink", type: "K"), content: Array(target.utf8) + [0])
-            tar.add(TarBuilder.Header("././@LongLink", type: "L"), content: Array(name.utf8) + [0])
+        let archive = CraftedTar.archive { tar in
+            tar.add(CraftedTar.Header("././@LongLink", type: "K"), content: Array(target.utf8) + [0])
+            tar.add(CraftedTar.Header("././@LongLink", type: "L"), content: Array(name.utf8) + [0])
             tar.add(link: "cut", to: "cut", type: "2")
             tar.add(file: "next")
         }
@@ -53,8 +53,8 @@ struct TarDialectTests {
 
     @Test("base-256 numbers hold large ids and times before 1970")
     func base256() throws {
-        let archive = TarBuilder.archive { tar in
-            var header = TarBuilder.Header("f")
+        let archive = CraftedTar.archive { tar in
+            var header = CraftedTar.Header("f")
             header.uid = [0x80, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFE]
             header.modified = [UInt8](repeating: 0xFF, count: 11) + [0xFE]
             header.size = [0x80] + [UInt8](repeating: 0, count: 10) + [3]
@@ -68,14 +68,14 @@ struct TarDialectTests {
 
     @Test("pax records override the header; an empty value takes an earlier one back")
     func pax() throws {
-        let archive = TarBuilder.archive { tar in
+        let archive = CraftedTar.archive { tar in
             tar.add(pax: [("uid", "7"), ("comment", "x"), ("mtime", "5")], type: "g")
             tar.add(pax: [
                 ("path", "päth/with=equals"), ("uid", "3000000000"), ("gid", "4"), ("size", "2"),
                 ("mtime", "-1.25"), ("linkpath", "x"), ("linkpath", ""), ("SCHILY.xattr.user.a", "b=c\n"),
                 ("LIBARCHIVE.xattr.user.x%25", "AAEC"), ("SCHILY.xattr.user.a", "last"),
             ])
-            tar.add(TarBuilder.Header("short"), content: [8, 9])
+            tar.add(CraftedTar.Header("short"), content: [8, 9])
             tar.add(file: "next")
         }
         let parsed = try ParsedArchive(archive)
@@ -93,8 +93,8 @@ struct TarDialectTests {
 
     @Test("a size on a link or directory means no content, as Go and GNU read it")
     func sizesWithoutContent() throws {
-        let archive = TarBuilder.archive { tar in
-            var link = TarBuilder.Header("l", type: "1")
+        let archive = CraftedTar.archive { tar in
+            var link = CraftedTar.Header("l", type: "1")
             link.link = Array("f".utf8)
             link.size = Array("00000001000".utf8)
             tar.add(link)
@@ -105,8 +105,8 @@ struct TarDialectTests {
 
     @Test("checksums summed over signed bytes are accepted, as very old programs write them")
     func signedChecksum() throws {
-        let archive = TarBuilder.archive { tar in
-            var header = TarBuilder.Header("f\u{FC}\u{FC}")
+        let archive = CraftedTar.archive { tar in
+            var header = CraftedTar.Header("f\u{FC}\u{FC}")
             header.signedChecksum = true
             tar.add(header)
         }
@@ -115,7 +115,7 @@ struct TarDialectTests {
 
     @Test("an archive may end without zero blocks, and padding after them is passed over")
     func ends() throws {
-        var tar = TarBuilder()
+        var tar = CraftedTar()
         tar.add(file: "f", "1")
         #expect(try ParsedArchive(tar.bytes).members.count == 1)
         #expect(try ParsedArchive(tar.finished() + [1, 2, 3]).members.count == 1)
@@ -136,7 +136,7 @@ struct TarDialectTests {
 
     @Test("the size of the pieces an archive arrives in does not matter", arguments: [1, 3, 511, 513, 1000])
     func pieces(size: Int) throws {
-        let archive = TarBuilder.archive { tar in
+        let archive = CraftedTar.archive { tar in
             tar.add(directory: "d/")
             tar.add(pax: [("path", "d/" + String(repeating: "n", count: 200)), ("SCHILY.xattr.user.k", "v")])
             tar.add(file: "x", String(repeating: "content ", count: 300))

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import LinuxSystem
+import OCISpec
 
 @testable import ImageStore
 
@@ -10,11 +11,11 @@ struct FileListing: Equatable {
 
     /// Walks below an open directory. Sizes of directories differ between file systems and are left out.
     init(of directory: Int32) throws {
-        try walk("/proc/self/fd/\(directory)", name: ".")
+        try walk("/proc/self/fd/\(directory)/.", name: ".")
     }
 
     private mutating func walk(_ path: String, name: String) throws {
-        let status = try File.status(path, followingLinks: name == ".")
+        let status = try File.status(path, followingLinks: false)
         lines[name] = try Self.line(path, status)
         guard status.mode & 0o170000 == 0o040000 else { return }
         for child in try File.list(path) { try walk("\(path)/\(child)", name: "\(name)/\(child)") }
@@ -33,7 +34,7 @@ struct FileListing: Equatable {
         case 0o020000, 0o060000: fields.append("device \(status.special_major):\(status.special_minor)")
         default: break
         }
-        return (fields + attributes(path, isLink: type == 0o120000)).joined(separator: " ")
+        return (fields + attributes(path)).joined(separator: " ")
     }
 
     private static func hash(_ path: String) throws -> String {
@@ -49,18 +50,18 @@ struct FileListing: Equatable {
         }
     }
 
-    private static func attributes(_ path: String, isLink: Bool) -> [String] {
-        if isLink { return [] }
+    private static func attributes(_ path: String) -> [String] {
         var names = [CChar](repeating: 0, count: 65536)
-        let length = listxattr(path, &names, names.count)
-        guard length > 0 else { return [] }
-        let list = names[..<length].split(separator: 0).map {
+        let length = mlr_list_attributes(path, &names, names.count)
+        guard length >= 0 else { return ["attributes: \(Errno(rawValue: Int32(-length)))"] }
+        let list = names[..<Int(length)].split(separator: 0).map {
             String(decoding: $0.map { UInt8(bitPattern: $0) }, as: UTF8.self)
         }
         return list.sorted().map { name in
             var value = [UInt8](repeating: 0, count: 65536)
-            let size = getxattr(path, name, &value, value.count)
-            return "\(name)=\(size < 0 ? "?" : value[..<size].map { String($0, radix: 16) }.joined(separator: "."))"
+            let size = mlr_get_attribute(path, name, &value, value.count)
+            return
+                "\(name)=\(size < 0 ? "?" : value[..<Int(size)].map { String($0, radix: 16) }.joined(separator: "."))"
         }
     }
 

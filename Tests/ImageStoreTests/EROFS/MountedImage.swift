@@ -16,8 +16,9 @@ struct MountedImage: ~Copyable {
                 value.withOptionalCString { mlr_fsconfig(context.rawValue, UInt32(command), key, $0, 0) }
             }
             var text = [CChar](repeating: 0, count: 512)
-            if result < 0, mlr_fscontext_message(context.rawValue, &text, text.count) > 0 {
-                Issue.record("\(String(cString: text))")
+            let length = Int(mlr_fscontext_message(context.rawValue, &text, text.count))
+            if result < 0, length > 0 {
+                Issue.record("\(String(decoding: text[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self))")
             }
             try check(result, "configure a mount of", path: path)
         }

@@ -1,5 +1,5 @@
 /// Builds tar archives byte by byte, right or wrong, for tests.
-struct TarBuilder {
+struct CraftedTar {
     private(set) var bytes: [UInt8] = []
 
     struct Header {
@@ -97,8 +97,8 @@ struct TarBuilder {
     /// The archive with its two zero blocks.
     func finished() -> [UInt8] { bytes + [UInt8](repeating: 0, count: 1024) }
 
-    static func archive(_ build: (inout TarBuilder) -> Void) -> [UInt8] {
-        var builder = TarBuilder()
+    static func archive(_ build: (inout CraftedTar) -> Void) -> [UInt8] {
+        var builder = CraftedTar()
         build(&builder)
         return builder.finished()
     }
