@@ -133,7 +133,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "ImageStoreTests", dependencies: ["ImageStore", "OCISpec", "LinuxSystem", "CLinux"],
+            name: "ImageStoreTests", dependencies: ["ImageStore", "OCISpec", "LinuxSystem", "CLinux", "CLibzstd"],
             swiftSettings: strict),
         .testTarget(
             name: "GatewayTests",

@@ -105,6 +105,12 @@ final class ImageFile {
         try check(result, "set the length of", path: path)
     }
 
+    /// Removes the file and frees its space at once, though it is still open.
+    func discard() {
+        _ = unlink(path)
+        _ = ftruncate(descriptor.rawValue, 0)
+    }
+
     /// Makes the content durable.
     func sync() throws(SystemError) { try File.sync(descriptor.rawValue, path: path) }
 

@@ -47,11 +47,14 @@ public final class LayerIngest: @unchecked Sendable {
         self.contentLimit = contentLimit ?? max(byRatio.overflow ? .max : byRatio.partialValue, 1 << 30)
         hasher = ContentHasher(like: descriptor.digest)
         temporaryPath = "\(directories.ingest)/\(descriptor.digest.hex).\(File.randomName()).part"
+        do throws(SystemError) { file = try ImageFile(creating: temporaryPath) } catch {
+            throw Self.storeError(error, in: directories.ingest, needed: descriptor.size)
+        }
         do throws(SystemError) {
-            file = try ImageFile(creating: temporaryPath)
             if compression == .none { try file.preallocate(descriptor.size) }
         } catch {
-            throw Self.storeError(error, removing: temporaryPath, needed: descriptor.size)
+            file.discard()
+            throw Self.storeError(error, in: directories.ingest, needed: descriptor.size)
         }
         do throws(StoreError) {
             let builder = try LayerBuilder(
@@ -61,7 +64,7 @@ public final class LayerIngest: @unchecked Sendable {
                 expectedDiffID: expectedDiffID)
             try sink.start()
         } catch {
-            _ = unlink(temporaryPath)
+            file.discard()
             throw error
         }
     }
@@ -118,7 +121,7 @@ public final class LayerIngest: @unchecked Sendable {
         isOver = true
         ring.abort()
         sink.join()
-        _ = unlink(temporaryPath)
+        file.discard()
     }
 
     // MARK: Inflating
@@ -189,7 +192,7 @@ public final class LayerIngest: @unchecked Sendable {
         if case .system(let cause) = error {
             let share = received > 0 ? Double(descriptor.size) / Double(received) : 1
             let needed = Int64(Double(file.position) * share)
-            result = Self.storeError(cause, removing: temporaryPath, needed: needed)
+            result = Self.storeError(cause, in: directories.ingest, needed: needed)
         }
         failure = result
         return result
@@ -201,10 +204,8 @@ public final class LayerIngest: @unchecked Sendable {
     }
 
     /// A full disk is told with figures, taken once the unfinished file is gone.
-    private static func storeError(_ error: SystemError, removing path: String, needed: Int64) -> StoreError {
-        _ = unlink(path)
+    private static func storeError(_ error: SystemError, in directory: String, needed: Int64) -> StoreError {
         guard error.errno == .noSpace || error.errno == .quotaExceeded else { return .system(error) }
-        let directory = File.parent(of: path)
         var status = statvfs()
         let free = statvfs(directory, &status) == 0 ? Int64(status.f_bavail) * Int64(status.f_frsize) : 0
         return .noSpace(path: directory, needed: needed, free: free)

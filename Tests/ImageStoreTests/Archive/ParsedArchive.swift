@@ -9,6 +9,9 @@ struct ParsedArchive: Equatable {
 
     var members: [Member] = []
 
+    /// More of a member is not kept.
+    private static let contentLimit: Int64 = 64 << 10
+
     /// Feeds the parser with pieces of this many bytes.
     init(_ archive: [UInt8], pieces: Int = .max, limits: ArchiveLimits = ArchiveLimits()) throws(ArchiveError) {
         let parser = TarParser(limits: limits)
@@ -22,12 +25,12 @@ struct ParsedArchive: Equatable {
                     switch try parser.next(&input) {
                     case .needsInput: break loop
                     case .entry:
-                        let room = Int(min(parser.entry.size, 16 << 20))
+                        let room = Int(min(parser.entry.size, Self.contentLimit))
                         members.append(
                             Member(entry: parser.entry, content: [UInt8](repeating: 0, count: room)))
                     case .data(let piece, let offset):
                         let range = Int(offset)..<(Int(offset) + piece.count)
-                        if range.upperBound <= 16 << 20 {
+                        if range.upperBound <= Self.contentLimit {
                             members[members.count - 1].content.replaceSubrange(range, with: piece)
                         }
                     case .entryEnd: break

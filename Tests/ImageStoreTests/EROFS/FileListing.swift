@@ -18,7 +18,10 @@ struct FileListing: Equatable {
         let status = try File.status(path, followingLinks: false)
         lines[name] = try Self.line(path, status)
         guard status.mode & 0o170000 == 0o040000 else { return }
-        for child in try File.list(path) { try walk("\(path)/\(child)", name: "\(name)/\(child)") }
+        // A name that is not UTF-8 cannot be looked up again by its text.
+        for child in try File.list(path) where !child.unicodeScalars.contains("\u{FFFD}") {
+            try walk("\(path)/\(child)", name: "\(name)/\(child)")
+        }
     }
 
     private static func line(_ path: String, _ status: mlr_status) throws -> String {
