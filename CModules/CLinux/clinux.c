@@ -583,6 +583,7 @@ int mlr_bpf_is_device_program(int program) {
     int result = bpf_call(BPF_OBJ_GET_INFO_BY_FD, &attributes);
     if (result < 0) return result;
     return strcmp(information.name, device_program_name) == 0;
+}
 
 int64_t mlr_list_attributes(const char *path, char *names, size_t room) { RESULT(llistxattr(path, names, room)); }
 
