@@ -1,0 +1,38 @@
+/* Processes, their limits, users and namespaces. */
+#include "result.h"
+
+int mlr_pidfd_open(int pid) { RESULT(syscall(SYS_pidfd_open, pid, 0)); }
+
+int mlr_pidfd_send_signal(int pidfd, int signal_) { RESULT(syscall(SYS_pidfd_send_signal, pidfd, signal_, NULL, 0)); }
+
+int mlr_pidfd_getfd(int pidfd, int target) { RESULT(syscall(SYS_pidfd_getfd, pidfd, target, 0)); }
+int mlr_setns(int descriptor, int kinds) { RESULT(setns(descriptor, kinds)); }
+int mlr_unshare(int kinds) { RESULT(unshare(kinds)); }
+
+int mlr_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
+    RESULT(prctl(option, a, b, c, d));
+}
+
+int mlr_gettid(void) { return (int)syscall(SYS_gettid); }
+
+int mlr_wait_pidfd(int pidfd, int options, int *code, int *value) {
+    siginfo_t information = {0};
+    int result;
+    do {
+        result = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &information, WEXITED | options);
+    } while (result < 0 && errno == EINTR);
+    if (result < 0) return -errno;
+    if (information.si_pid == 0) return 0;
+    *code = information.si_code;
+    *value = information.si_status;
+    return 1;
+}
+
+int mlr_prlimit(int pid, int resource, const struct mlr_limit *new_limit, struct mlr_limit *old_limit) {
+    RESULT(syscall(SYS_prlimit64, pid, resource, new_limit, old_limit));
+}
+
+int mlr_become_user(unsigned uid, unsigned gid) {
+    if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0) return -errno;
+    return 0;
+}
