@@ -195,11 +195,18 @@ final class GatewaySupervisor {
         return result
     }
 
-    /// Closes the ports of a service: connections are refused from now on.
-    func unpublish(_ service: String) {
-        for listener in listeners.values where listener.service == service {
-            listeners[listener.id] = nil
-            send([("op", "unlisten"), ("id", .string(listener.id))])
+    /// Closes the ports of a service, here and in the gateway: connections are refused once `done` is called.
+    func unpublish(_ service: String, done: @escaping () -> Void = {}) {
+        let closing = listeners.values.filter { $0.service == service }
+        for listener in closing { listeners[listener.id] = nil }
+        guard let link, !closing.isEmpty else { return done() }
+        var left = closing.count
+        for listener in closing {
+            link.request(JSONObject([("op", "unlisten"), ("id", .string(listener.id))])) { _ in
+                // A gateway that refuses does not have it, and one that died has closed it.
+                left -= 1
+                if left == 0 { done() }
+            }
         }
     }
 

@@ -76,6 +76,12 @@ struct HostSnapshot: Sendable {
         return limits
     }
 
+    /// Removes the group that held the replicas', once no service is left that could want one.
+    func removeCgroupParent() {
+        guard let parent = try? hierarchy.group(at: cgroupParent), parent.exists else { return }
+        do throws(CgroupError) { try parent.remove() } catch { Diagnostics.note(error.cause) }
+    }
+
     /// Where a replica's cgroup is, as runtime-spec's cgroupsPath.
     func cgroupPath(_ replica: ReplicaID) -> String { "\(cgroupParent)/\(replica)" }
 

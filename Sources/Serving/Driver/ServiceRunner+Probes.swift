@@ -60,15 +60,7 @@ extension ServiceRunner {
     private func commandProcess(
         _ command: [String], _ replica: ReplicaRuntime
     ) throws(BuildError) -> (process: RuntimeSpec.Process, seccomp: RuntimeSpec.Seccomp?) {
-        let facts = context.host.buildFacts(
-            replica.record.id, slot: replica.record.slot, taken: [], devices: settings.limits.ioDevices)
-        let build = try ContainerBuilder.build(image.configuration, settings, facts)
-        guard var process = build.spec.process else {
-            throw BuildError("arguments", "the service has no process", remedy: "start it again")
-        }
-        process.args = command
-        if let user = replica.record.user { process.user = user }
-        return (process, build.spec.linux?.seccomp)
+        try RunningReplica.process(command, replica.record, settings, image, context.host)
     }
 
     private func answered(_ replica: ReplicaRuntime, _ attempt: Int, _ kind: ProbeKind, _ answer: ProbeAnswer) {

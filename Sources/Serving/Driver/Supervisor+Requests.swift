@@ -144,17 +144,23 @@ extension Supervisor {
     private func stop(
         _ service: ServiceRunner, timeout: Duration?, force: Bool, done: @escaping () -> Void
     ) {
-        context.gateway.unpublish(service.name)
+        var portsAreFree = false
+        var isEmpty = false
         let usual = service.state.rules
         if let timeout {
             var rules = usual
             rules.stopTimeout = timeout
             service.handle(.rulesChanged(rules))
         }
+        context.gateway.unpublish(service.name) {
+            portsAreFree = true
+            if isEmpty { done() }
+        }
         service.handle(.stopRequested(force: force))
         whenAtRest(service) {
             if timeout != nil { service.handle(.rulesChanged(usual)) }
-            done()
+            isEmpty = true
+            if portsAreFree { done() }
         }
     }
 
@@ -191,6 +197,7 @@ extension Supervisor {
                 try forgetReplicas(of: service)
                 try File.removeTree(service.files.directory)
                 services[service.name] = nil
+                if services.isEmpty { context.host.removeCgroupParent() }
                 context.events.record(
                     service: service.name, replica: nil, kind: "removed", text: "\(service.name) is removed")
                 reply.succeed(["name": .string(service.name)])
@@ -263,7 +270,10 @@ extension Supervisor {
         let finish: () -> Void = { [self] in
             left -= 1
             guard left == 0 else { return }
-            if stopsServices { context.gateway.end() }
+            if stopsServices {
+                context.gateway.end()
+                context.host.removeCgroupParent()
+            }
             reply.succeed()
             // The answer leaves before the sockets close.
             loop.soon { self.end() }

@@ -17,6 +17,9 @@ extension Supervisor {
         _ directories: MLRunDirectories, executable: String
     ) throws(ControlError) -> ControlClient {
         if let client = try? ControlClient(directories) { return client }
+        guard geteuid() == 0 else {
+            throw ControlError("mlrun needs root to start services", remedy: "use sudo")
+        }
         let log = "\(directories.root)/mlrund.log"
         let started: (identity: ProcessIdentity, pidfd: SharedDescriptor)
         do throws(SystemError) {
