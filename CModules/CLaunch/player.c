@@ -129,6 +129,7 @@ static int play_step(struct player *player, const struct mlr_step *step) {
     case MLR_STEP_USER: return mlr_step_user(step);
     case MLR_STEP_CAPABILITIES: return mlr_step_capabilities(step);
     case MLR_STEP_NO_NEW_PRIVILEGES: RESULT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    case MLR_STEP_END_WITH_LAUNCHER: RESULT(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
     case MLR_STEP_SECCOMP: return mlr_step_seccomp(step);
     case MLR_STEP_FIND_PROGRAM: return mlr_step_find_program(player, step);
     case MLR_STEP_GATE: return mlr_step_gate(player);

@@ -53,6 +53,7 @@ enum mlr_step_kind {
     MLR_STEP_USER,             /* owner, group, data: gid_t[], size in groups */
     MLR_STEP_CAPABILITIES,     /* a effective, b permitted, c inheritable, d ambient */
     MLR_STEP_NO_NEW_PRIVILEGES,/* - */
+    MLR_STEP_END_WITH_LAUNCHER,/* - : PR_SET_PDEATHSIG */
     MLR_STEP_SECCOMP,          /* data: struct sock_filter[], size in filters, a flags */
     MLR_STEP_FIND_PROGRAM,     /* list of candidate paths */
     MLR_STEP_GATE,             /* - */

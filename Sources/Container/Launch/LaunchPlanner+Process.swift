@@ -21,6 +21,8 @@ extension LaunchPlanner {
         if !process.noNewPrivileges, let filter { add(filter) }
         add(.user(process.user))
         add(.capabilities(masks.sets))
+        // The kernel forgets it whenever ids change or capabilities grow.
+        if options.endsWithLauncher { add(.endWithLauncher) }
         add(.workingDirectory(process.cwd, early: false))
         if process.noNewPrivileges { add(.noNewPrivileges) }
         planProgram(process, path: path)

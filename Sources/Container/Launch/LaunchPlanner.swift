@@ -12,12 +12,18 @@ public struct LaunchPlanner {
         public var keyring: String?
         /// The container's cgroup directory, shown to a container without a cgroup namespace.
         public var cgroup: String?
+        /// The kernel kills the container when the thread that launched it ends.
+        public var endsWithLauncher: Bool
 
-        public init(bundle: String = "/", isGated: Bool = false, keyring: String? = nil, cgroup: String? = nil) {
+        public init(
+            bundle: String = "/", isGated: Bool = false, keyring: String? = nil, cgroup: String? = nil,
+            endsWithLauncher: Bool = false
+        ) {
             self.bundle = bundle
             self.isGated = isGated
             self.keyring = keyring
             self.cgroup = cgroup
+            self.endsWithLauncher = endsWithLauncher
         }
     }
 

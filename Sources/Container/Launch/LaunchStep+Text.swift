@@ -44,6 +44,7 @@ extension LaunchStep {
         case .user(let user): "become user \(user.uid) and group \(user.gid)"
         case .capabilities: "set the capabilities"
         case .noNewPrivileges: "set no_new_privs"
+        case .endWithLauncher: "end with the program that launched it"
         case .seccomp: "load the seccomp filter"
         case .findProgram(let name, _): "find the program \(name)"
         case .gate: "wait at the start gate"
@@ -108,6 +109,7 @@ extension LaunchStep {
         case .user(let user): ("user", user.json)
         case .capabilities(let masks): ("capabilities", masks.json)
         case .noNewPrivileges: ("noNewPrivileges", true)
+        case .endWithLauncher: ("endWithLauncher", true)
         case .seccomp(let flags): ("seccomp", ["flags": .integer(Int64(flags))])
         case .findProgram(_, let candidates): ("findProgram", .array(candidates.map { .string($0) }))
         case .gate: ("gate", true)

@@ -56,6 +56,8 @@ public enum LaunchStep: Sendable, Equatable {
     case user(RuntimeSpec.User)
     case capabilities(CapabilityMasks)
     case noNewPrivileges
+    /// Be killed when the thread that launched the container ends (PR_SET_PDEATHSIG of prctl(2)).
+    case endWithLauncher
     /// Load the plan's policy, with the flags of seccomp(2).
     case seccomp(UInt64)
     /// Choose the first of these that can be executed; the first argument names it for errors.

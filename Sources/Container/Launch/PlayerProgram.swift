@@ -243,6 +243,7 @@ final class PlayerProgram {
                 $0.d = masks.ambient
             }
         case .noNewPrivileges: make(MLR_STEP_NO_NEW_PRIVILEGES)
+        case .endWithLauncher: make(MLR_STEP_END_WITH_LAUNCHER)
         case .seccomp(let flags): make(MLR_STEP_SECCOMP) { $0.a = flags }
         case .findProgram(_, let candidates): make(MLR_STEP_FIND_PROGRAM) { $0.list = arena.strings(candidates) }
         case .gate: make(MLR_STEP_GATE)

@@ -108,8 +108,9 @@ extension ModelHost {
             .flatMap { ReplicaRecord.running(ServiceFiles(directories, name: $0)) }
     }
 
-    /// The layers that services need, read from their records, so that it is known also while no mlrund runs.
-    public func layersInUse() throws(MLRunError) -> Set<Digest> {
+    /// The images that services run, by ID, and their layers; read from the services' records, so that it is known also while no
+    /// mlrund runs.
+    public func digestsInUse() throws(MLRunError) -> Set<Digest> {
         var used: Set<String> = []
         do throws(SystemError) {
             for name in try ServiceFiles.names(directories) {
@@ -123,7 +124,7 @@ extension ModelHost {
         do throws(StoreError) {
             return Set(
                 try store.images().filter { used.contains($0.manifestDigest.description) }
-                    .flatMap { $0.layers.map(\.digest) })
+                    .flatMap { [$0.config] + $0.layers.map(\.digest) })
         } catch {
             throw MLRunError(error)
         }

@@ -31,9 +31,11 @@ struct ContainerAssembly: Sendable {
         }
     }
 
-    /// - Parameter mounted: called once the root file system is mounted, for those who measure.
+    /// - Parameters:
+    ///   - endsWithLauncher: the container is killed when the thread that launches it ends.
+    ///   - mounted: called once the root file system is mounted, for those who measure.
     func prepare(
-        _ id: ReplicaID, slot: Int, terminal: Bool = false, mounted: () -> Void = {}
+        _ id: ReplicaID, slot: Int, terminal: Bool = false, endsWithLauncher: Bool = false, mounted: () -> Void = {}
     ) throws(ControlError) -> Prepared {
         do throws(SystemError) {
             for directory in [files.directory, files.scratch, files.etc] {
@@ -46,7 +48,8 @@ struct ContainerAssembly: Sendable {
         mounted()
         let build = try self.build(id, slot: slot, root: root, terminal: terminal)
         let plan: LaunchPlan
-        do throws(PlanError) { plan = try LaunchPlanner.plan(build.spec, host: host.facts) } catch {
+        let options = LaunchPlanner.Options(endsWithLauncher: endsWithLauncher)
+        do throws(PlanError) { plan = try LaunchPlanner.plan(build.spec, host: host.facts, options: options) } catch {
             throw ControlError("the container cannot be made on this host: \(error)")
         }
         let (cgroup, warnings) = try makeCgroup(build.spec, id)
@@ -79,13 +82,14 @@ struct ContainerAssembly: Sendable {
         }
     }
 
+    /// Writable also for a container that may not write: what is mounted in it may need directories that the image lacks.
+    /// The last step of the plan's mounts makes it read-only.
     private func mountRoot(_ mapping: IDMapping?) throws(ControlError) -> SharedDescriptor {
         do throws(StoreError) {
             let store = try ImageStore(directories)
             return SharedDescriptor(
                 try store.mountRoot(
-                    of: image, scratch: settings.readOnlyRoot ? nil : files.scratch, idMapping: mapping,
-                    readOnly: settings.readOnlyRoot, volatile: false))
+                    of: image, scratch: files.scratch, idMapping: mapping, readOnly: false, volatile: false))
         } catch {
             throw ControlError(error.description, remedy: error.remedy)
         }

@@ -31,7 +31,8 @@ public struct ForegroundContainer: Sendable {
             directories: directories, host: host, settings: settings, image: image, files: files, taken: [])
         let cgroup = Cgroup(path: host.hierarchy.mountPoint + host.cgroupPath(id))
         do throws(ControlError) {
-            var prepared = try assembly.prepare(id, slot: place.slot, terminal: streams.isTerminal)
+            var prepared = try assembly.prepare(
+                id, slot: place.slot, terminal: streams.isTerminal, endsWithLauncher: true)
             prepared.request.streams = try streams.launchStreams()
             let process: ContainerProcess
             do throws(LaunchError) { process = try Launcher.launch(prepared.request) } catch {

@@ -15,7 +15,7 @@ struct RmiCommand: AsyncParsableCommand {
 
     func run() async throws {
         let host = try ModelHost()
-        let inUse = try host.layersInUse()
+        let inUse = try host.digestsInUse()
         try await forEach(images) { image in
             for line in try host.store.remove(image, force: force, inUse: inUse).lines { Output.line(line) }
         }
@@ -31,7 +31,7 @@ struct PruneCommand: ParsableCommand {
 
     func run() throws {
         let host = try ModelHost()
-        let removal = try host.store.prune(all: all, inUse: host.layersInUse())
+        let removal = try host.store.prune(all: all, inUse: host.digestsInUse())
         for line in removal.lines { Output.line(line) }
         Output.line("freed \(HumanUnits.bytes(removal.freedBytes))")
     }

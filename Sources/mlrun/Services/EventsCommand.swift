@@ -32,7 +32,8 @@ struct EventsCommand: AsyncParsableCommand {
     }
 
     private static func line(_ event: JSON) -> String {
-        let words = ["time", "service", "replica", "kind", "text"].compactMap { event[$0]?.string }
-        return words.joined(separator: " ")
+        let time = event["time"]?.int.map { Timestamp(nanoseconds: Int64($0)).description }
+        return [time, event["service"]?.string, event["kind"]?.string, event["text"]?.string].compactMap { $0 }
+            .joined(separator: " ")
     }
 }

@@ -13,7 +13,7 @@ extension Integration {
     struct GuestLimitTests {
         @Test("Guest: a container in the foreground that needs more than --memory is killed")
         func memoryInForeground() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 let within = try host.shell(
                     image.reference, ["--memory", "64M"],
@@ -28,7 +28,7 @@ extension Integration {
 
         @Test("Guest: a service that needs more than --memory is killed, and the report names the limit")
         func memoryOfService() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 try host.succeed(
                     "start", "--name", "hungry", "--no-wait", "--restart", "no", "--memory", "32M", image.reference,
@@ -49,7 +49,7 @@ extension Integration {
 
         @Test("Guest: swap beyond --memory is not to be had unless asked for")
         func swap() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 let standard = try host.shell(
                     image.reference, ["--memory", "64M"],
@@ -63,7 +63,7 @@ extension Integration {
 
         @Test("Guest: forks beyond --pids-limit are refused")
         func processes() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 let script = """
                     cat /sys/fs/cgroup/pids.max
@@ -83,7 +83,7 @@ extension Integration {
 
         @Test("Guest: a process gets the share of a processor that --cpus gives, and is throttled above")
         func processor() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 let script = """
                     cat /sys/fs/cgroup/cpu.max
@@ -112,7 +112,7 @@ extension Integration {
             .enabled(if: TestMachine.controllers.contains("io"), "needs the io controller"),
             .enabled(if: TestMachine.isInstalled("losetup", "mkfs.ext4"), "needs losetup and mkfs.ext4"))
         func disk() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             let directory = try TestDirectory()
             let file = "\(directory.path)/disk"
             try Program.succeed("truncate", "-s", "32M", file)
@@ -142,7 +142,7 @@ extension Integration {
 
         @Test("Guest: limits of a service are seen in stats")
         func statistics() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 try host.succeed(
                     "start", "--name", "hello", "-p", "127.0.0.1:0:8000", "--memory", "64M", "--pids-limit", "50",

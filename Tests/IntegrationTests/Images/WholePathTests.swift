@@ -9,7 +9,7 @@ extension Integration {
     struct WholePathTests {
         @Test("an image goes from skopeo through a registry to a service that answers, and away again")
         func wholePath() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             let registry = try DebianRegistry()
             let name = registry.name("team/hello:v1")
             try image.copy(to: "docker://\(name)", "--dest-tls-verify=false")
@@ -85,7 +85,7 @@ extension Integration {
 
         @Test("an image is pulled by digest, and one that is not there is an error that says so")
         func references() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             let registry = try DebianRegistry()
             try image.copy(to: "docker://\(registry.name("hello:v1"))", "--dest-tls-verify=false")
             try TestHost.with { host throws in

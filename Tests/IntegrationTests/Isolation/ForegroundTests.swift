@@ -9,7 +9,7 @@ extension Integration {
     struct ForegroundTests {
         @Test("exit codes are Docker's")
         func exitCodes() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 func status(_ options: [String] = [], _ command: String...) throws -> Int32 {
                     try host.mlrun(["run", "--rm", "--quiet"] + options + [image.reference] + command).status
@@ -19,7 +19,7 @@ extension Integration {
                 #expect(try status([], "no-such-program") == 127)
                 #expect(try status([], "/srv/not-executable") == 126)
                 #expect(try status(["--security-opt", "nonsense"], "true") == 125)
-                #expect(try status([], "sh", "-c", "sh -c 'kill -TERM $$'") == 143)
+                #expect(try status([], "sh", "-c", "sh -c 'kill -TERM $$'; exit $?") == 143)
                 try host.succeed("start", "--name", "hello", "-p", "127.0.0.1:0:8000", image.reference)
                 func inService(_ command: String...) throws -> Int32 {
                     try host.mlrun(["exec", "hello"] + command).status
@@ -34,7 +34,7 @@ extension Integration {
 
         @Test("an error is one line of cause and one of remedy, on standard error")
         func errors() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 let missing = try host.mlrun(["run", "--rm", "--quiet", image.reference, "no-such-program"])
                 #expect(missing.output.isEmpty)
@@ -47,7 +47,7 @@ extension Integration {
 
         @Test("standard input, output and error are passed through", arguments: [true, false])
         func streams(interactive: Bool) throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             let file = try TestDirectory()
             let input = try file.write("input", "from outside\n")
             try TestHost.with { host throws in
@@ -62,7 +62,7 @@ extension Integration {
 
         @Test("a signal reaches the container", arguments: [SIGTERM, SIGINT, SIGHUP, SIGUSR1])
         func signals(number: Int32) throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 let script = "trap 'echo caught; exit 42' TERM INT HUP USR1; echo ready; while :; do usleep 10000; done"
                 let running = try host.start("mlrun", ["run", "--rm", "--quiet", image.reference, "sh", "-c", script])
@@ -74,9 +74,22 @@ extension Integration {
             }
         }
 
-        @Test("a container whose mlrun is killed goes with it or can be seen, and leaves no process for ever")
+        @Test("a container in the foreground that is killed from outside ends with 128 + n")
+        func killedContainer() throws {
+            let image = try TestImage.shared()
+            try TestHost.with { host throws in
+                let running = try host.start(
+                    "mlrun", ["run", "--rm", "--quiet", image.reference, "sh", "-c", "echo ready; sleep 1000"])
+                #expect(TestMachine.eventually { running.outputSoFar().contains("ready") })
+                let first = try #require(host.processes.min())
+                #expect(kill(first, SIGKILL) == 0)
+                #expect(try running.wait().status == 137)
+            }
+        }
+
+        @Test("a container in the foreground lives no longer than its mlrun")
         func killedForeground() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 let running = try host.start(
                     "mlrun", ["run", "--rm", "--quiet", image.reference, "sh", "-c", "echo ready; sleep 1000"])
@@ -90,7 +103,7 @@ extension Integration {
 
         @Test("run -it gives a terminal of the right size, carries keys, and restores nothing it did not change")
         func terminal() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             let terminal = try Terminal(rows: 33, columns: 99)
             try TestHost.with { host throws in
                 let running = try host.start(
@@ -112,7 +125,7 @@ extension Integration {
 
         @Test("exec -it gives a terminal, and a terminal where there is none is an error")
         func execTerminal() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             let terminal = try Terminal(rows: 30, columns: 70)
             try TestHost.with { host throws in
                 try host.succeed("start", "--name", "hello", "-p", "127.0.0.1:0:8000", image.reference)

@@ -9,13 +9,13 @@ extension Integration {
     @Suite(.enabled(if: TestMachine.isNative, "\(TestMachine.needs); runs natively"))
     struct IdentityTests {
         private func inside(_ options: [String] = [], _ script: String) throws -> Program.Outcome {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             return try TestHost.with { host throws in try host.shell(image.reference, options, script) }
         }
 
         @Test("root inside is nobody outside, unless the host's users are asked for")
         func userNamespace() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 try host.succeed("start", "--name", "hello", "-p", "127.0.0.1:0:8000", image.reference)
                 #expect(try host.succeed("exec", "hello", "id", "-u").lines == ["0"])
@@ -62,7 +62,7 @@ extension Integration {
         func environment() throws {
             let file = try TestDirectory()
             let variables = try file.write("variables", "# a comment\nFROM_FILE=a b\nGREETING=from the file\n")
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 let standard = try host.shell(image.reference, "pwd; echo $GREETING; echo ${PORT:-none}")
                 #expect(standard.lines == ["/srv", "from the image", "8000"], "\(standard)")
@@ -121,7 +121,7 @@ extension Integration {
         func readOnlyRoot() throws {
             let seen = try inside(["--read-only"], "touch /data/x; echo rc $?; touch /tmp/x && echo tmp")
             #expect(seen.lines == ["rc 1", "tmp"], "\(seen)")
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 #expect(try host.shell(image.reference, "touch /data/x && ls /data").lines == ["x"])
                 #expect(try host.shell(image.reference, "ls /data").lines.isEmpty)

@@ -9,7 +9,7 @@ extension Integration {
     struct CrashTests {
         @Test("killing mlrund loses no request, no replica and no log line; the next one adopts what runs")
         func killSupervisor() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 try host.succeed(
                     "start", "--name", "hello", "-p", "127.0.0.1:0:8000", "-e", "NUMBERED=1", image.reference)
@@ -17,6 +17,8 @@ extension Integration {
                 let replica = try host.replicaPID(of: "hello")
                 let requests = RequestLoop(port: port)
                 #expect(requests.waitForAnswers(20))
+                // The first was started by mlrun and belongs to nobody; the later ones are this test's own.
+                var own: Program?
                 for _ in 0..<3 {
                     let supervisor = try #require(host.supervisorPID)
                     #expect(kill(supervisor, SIGKILL) == 0)
@@ -24,15 +26,12 @@ extension Integration {
                     #expect(requests.waitForAnswers(20), "the service answers while no mlrund runs: \(requests.tally)")
                     #expect(try host.succeed("exec", "hello", "echo", "there").lines == ["there"])
                     #expect(try host.mlrun(["logs", "--tail", "1", "hello"]).status == 0, "logs need no mlrund")
-                    let next = try host.start("mlrund", [])
+                    own = try host.start("mlrund", [])
                     #expect(try host.waitForStatus("ready", of: "hello"))
                     #expect(try host.replicaPID(of: "hello") == replica, "the same process runs on")
                     #expect(requests.waitForAnswers(20))
-                    #expect(kill(next.pid, SIGKILL) == 0)
-                    _ = try next.wait()
                 }
-                let last = try host.start("mlrund", [])
-                #expect(try host.waitForStatus("ready", of: "hello"))
+                let last = try #require(own)
                 let tally = requests.end()
                 #expect(tally.refused.isEmpty, "\(tally)")
                 #expect(tally.broken.isEmpty, "\(tally)")
@@ -56,7 +55,7 @@ extension Integration {
 
         @Test("killing the gateway refuses no connection: those under way break, all later ones are answered")
         func killGateway() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 try host.succeed("start", "--name", "hello", "-p", "127.0.0.1:0:8000", image.reference)
                 let port = try host.port(of: "hello")
@@ -82,7 +81,7 @@ extension Integration {
 
         @Test("a killed replica is found, reported with its cause and started again, and requests wait for it")
         func killReplica() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 try host.succeed("start", "--name", "hello", "-p", "127.0.0.1:0:8000", image.reference)
                 let port = try host.port(of: "hello")
@@ -101,15 +100,15 @@ extension Integration {
                 #expect(try host.replicaPID(of: "hello") != first)
                 let details = try host.inspect("hello")
                 #expect(details["restarts"]?.int == 1, "\(details.text())")
-                #expect(details["lastDeath"]?.string?.contains("signal 9") == true, "\(details.text())")
+                #expect(details["lastDeath"]?.string?.contains("SIGKILL") == true, "\(details.text())")
                 let events = try host.succeed("events", "--no-follow", "--since", "10m", "hello").output
-                #expect(events.contains("signal 9"), "\(events)")
+                #expect(events.contains("SIGKILL"), "\(events)")
             }
         }
 
         @Test("a service that ends at once is not started for ever, and the start says why")
         func crashAtStart() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 let failed = try host.mlrun(
                     [

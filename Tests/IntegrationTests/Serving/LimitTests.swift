@@ -13,7 +13,7 @@ extension Integration {
             "a limit that this host cannot set is an error that names the controller and the fix",
             arguments: [["--memory", "64M"], ["--cpus", "0.5"], ["--pids-limit", "10"]], ["run", "start"])
         func strict(limit: [String], verb: String) throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             let controller = ["--memory": "memory", "--cpus": "cpu", "--pids-limit": "pids"][limit[0]] ?? ""
             try TestHost.with { host throws in
                 let name = verb == "start" ? ["--name", "limited"] : []
@@ -28,7 +28,7 @@ extension Integration {
 
         @Test("with --limits=best-effort it goes on with a warning")
         func bestEffort() throws {
-            let image = try TestImage()
+            let image = try TestImage.shared()
             try TestHost.with { host throws in
                 let ran = try host.mlrun(
                     [

@@ -4,5 +4,5 @@ import Testing
 ///
 /// They run the programs in `MLRUN_TEST_PROGRAMS` (scripts/test sets it to dist/bin) in directories of their own, and
 /// leave no process, mount, cgroup or file behind.
-@Suite(.serialized)
+@Suite(.serialized, TestImage.RemovedAtEnd())
 enum Integration {}

@@ -3,7 +3,7 @@ import Glibc
 import LinuxSystem
 
 /// A directory of its own that goes away with this value. Its path is short, since sockets are made below it.
-final class TestDirectory {
+final class TestDirectory: Sendable {
     let path: String
 
     init() throws {

@@ -2,17 +2,41 @@ import CLinux
 import Glibc
 import LinuxSystem
 import OCISpec
+import Synchronization
+import Testing
 
 /// A small image as an OCI layout: busybox with all its applets, users and groups, and an HTTP server that logs.
 ///
 /// The server answers `/` with "hello from mlrun", `/cgi-bin/host` with its host name and `/cgi-bin/slow` after a second; with NUMBERED set
 /// it writes "line 1", "line 2", … to standard output without end.
-final class TestImage {
+final class TestImage: Sendable {
     let directory: TestDirectory
     var layout: String { "\(directory.path)/layout" }
     var reference: String { "oci:\(layout):v1" }
     let configDigest: String
     let layerDigest: String
+
+    private static let cache = Mutex<TestImage?>(nil)
+
+    /// One for all tests that only read it.
+    static func shared() throws -> TestImage {
+        try cache.withLock { cache in
+            if let image = cache { return image }
+            let image = try TestImage()
+            cache = image
+            return image
+        }
+    }
+
+    /// Removes the shared image after the last test of a suite.
+    struct RemovedAtEnd: SuiteTrait, TestScoping {
+        func provideScope(
+            for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
+        ) async throws {
+            defer { cache.withLock { $0 = nil } }
+            try await function()
+        }
+    }
 
     /// - Parameter configuration: members of the image's `config` that replace the usual ones.
     init(configuration: [String: JSON] = [:]) throws {
