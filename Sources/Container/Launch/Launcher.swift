@@ -87,6 +87,7 @@ public enum Launcher {
             if let adjustment = plan.oomScoreAdjustment {
                 try File.put("\(adjustment)", into: "/proc/\(process.pid)/oom_score_adj")
             }
+            for case .resourceLimit(let limit) in plan.steps { raise(limit, of: process.pid) }
             if let hookState, var state = request.hookState {
                 state.pid = process.pid
                 try File.writeAll(state.json.bytes(), to: hookState.rawValue)
@@ -95,5 +96,16 @@ public enum Launcher {
             throw .system(error)
         }
         try request.whenCreated?(process)
+    }
+
+    /// Lets a process set a limit itself that is above the one it has: only CAP_SYS_RESOURCE of the host may raise it, and
+    /// in a user namespace nobody has that. What fails here fails again in the process's own step, which says which limit it was.
+    private static func raise(_ limit: RuntimeSpec.ResourceLimit, of process: Int32) {
+        guard let number = RuntimeSpec.ResourceLimit.numbers[limit.type] else { return }
+        let resource = Int32(number)
+        var present = mlr_limit()
+        guard mlr_prlimit(process, resource, nil, &present) >= 0, limit.hard > present.hard else { return }
+        var raised = mlr_limit(soft: present.soft, hard: limit.hard)
+        _ = mlr_prlimit(process, resource, &raised, nil)
     }
 }

@@ -40,7 +40,9 @@ struct OverlayMount {
     private func mountStack(_ lowers: [SharedDescriptor]) throws(SystemError) -> OwnedDescriptor {
         if support.lowerByDescriptor {
             do throws(SystemError) { return try configured(lowers, byDescriptor: true) } catch {
-                guard error.errno == .invalidArgument || error.errno == .badDescriptor else { throw error }
+                // Kernels before 6.5 configure overlayfs through an older interface, which takes no descriptors at all.
+                let refusals: Set<Errno> = [.invalidArgument, .badDescriptor, .notSupported]
+                guard refusals.contains(error.errno) else { throw error }
             }
         }
         if support.lowerByPath {
