@@ -102,13 +102,15 @@ extension Supervisor {
         "--network bridge is not supported by this version: it cannot run CNI plugins yet",
         remedy: "leave --network out (ports are published through the gateway), or use --network host")
 
-    /// Builds the container without making it.
+    /// Builds the container without making it, and tries its limits.
     private func rehearse(_ settings: ServiceSettings, _ image: ImageRecord) throws(ControlError) {
         let facts = context.host.buildFacts(
             ReplicaID("\(settings.name)-1"), slot: 0, taken: [], devices: settings.limits.ioDevices)
-        do throws(BuildError) { _ = try ContainerBuilder.build(image.configuration, settings, facts) } catch {
+        let build: ContainerBuild
+        do throws(BuildError) { build = try ContainerBuilder.build(image.configuration, settings, facts) } catch {
             throw ControlError(error.message, remedy: error.remedy)
         }
+        try ContainerAssembly.rehearseLimits(of: build.spec, settings, context.host)
     }
 
     /// Tells the steps of a start as events, and answers when it has succeeded or failed.

@@ -126,7 +126,6 @@ struct ContainerAssembly: Sendable {
     private func makeCgroup(
         _ spec: RuntimeSpec, _ id: ReplicaID
     ) throws(ControlError) -> (Cgroup, [String]) {
-        let policy: LimitPolicy = settings.limitPolicy == .strict ? .strict : .bestEffort
         do throws(CgroupError) {
             let path = host.cgroupPath(id)
             let old = try host.hierarchy.group(at: path)
@@ -135,13 +134,34 @@ struct ContainerAssembly: Sendable {
                 _ = try old.waitUntilEmpty(deadline: mlr_monotonic_nanoseconds() + 5_000_000_000)
                 try old.remove()
             }
-            var resources = spec.linux?.resources ?? .init()
-            if settings.limits.pids == ResourceLimits.defaultPids, host.facts.controllers?.contains("pids") != true {
-                // Nobody asked for the default: a host that cannot limit processes starts the service all the same.
-                resources.pids = nil
-            }
-            let created = try host.hierarchy.create(path, resources: resources, policy: policy)
-            return (created.cgroup, created.warnings)
+            return try Self.createCgroup(path, spec, settings, host)
+        } catch {
+            throw ControlError(error.cause, remedy: error.remedy)
+        }
+    }
+
+    private static func createCgroup(
+        _ path: String, _ spec: RuntimeSpec, _ settings: ServiceSettings, _ host: HostSnapshot
+    ) throws(CgroupError) -> (Cgroup, [String]) {
+        let policy: LimitPolicy = settings.limitPolicy == .strict ? .strict : .bestEffort
+        var resources = spec.linux?.resources ?? .init()
+        var warnings: [String] = []
+        if settings.limits.pids == ResourceLimits.defaultPids, host.facts.controllers?.contains("pids") != true {
+            // Nobody asked for the default: a host that cannot limit processes starts the service all the same.
+            resources.pids = nil
+            warnings.append("the number of processes is not limited: this host has no pids controller for cgroup v2")
+        }
+        let created = try host.hierarchy.create(path, resources: resources, policy: policy)
+        return (created.cgroup, warnings + created.warnings)
+    }
+
+    /// Sets the limits on a group that is removed again, so that one that cannot be had is known before anything changes.
+    static func rehearseLimits(
+        of spec: RuntimeSpec, _ settings: ServiceSettings, _ host: HostSnapshot
+    ) throws(ControlError) {
+        do throws(CgroupError) {
+            let path = host.cgroupPath(ReplicaID("rehearsal-\(File.randomName())"))
+            try createCgroup(path, spec, settings, host).0.remove()
         } catch {
             throw ControlError(error.cause, remedy: error.remedy)
         }
