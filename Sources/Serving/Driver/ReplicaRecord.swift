@@ -24,6 +24,8 @@ public struct ReplicaRecord: Sendable, Equatable {
     public var processors: String?
     public var phases: [ControlRequest.StartStep]
     public var warnings: [String]
+    /// How the attempt before ended, and why.
+    public var deathReport: DeathReport?
 
     public init(service: String, id: ReplicaID, attempt: Int, slot: Int, cgroup: String, boot: String, image: String) {
         self.service = service
@@ -54,6 +56,7 @@ public struct ReplicaRecord: Sendable, Equatable {
             try ControlRequest.StartStep(step)
         }
         warnings = try cursor.optional("warnings")?.strings() ?? []
+        if let report = try cursor.optional("deathReport") { deathReport = try DeathReport(report) }
     }
 
     public var json: JSON {
@@ -68,6 +71,7 @@ public struct ReplicaRecord: Sendable, Equatable {
         object["startedAt"] = startedAt.map { .integer($0) }
         object["processors"] = processors.map { .string($0) }
         object["phases"] = .array(phases.map(\.json))
+        object["deathReport"] = deathReport?.json
         if !warnings.isEmpty { object["warnings"] = .array(warnings.map { .string($0) }) }
         return .object(object)
     }

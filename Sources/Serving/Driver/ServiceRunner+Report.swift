@@ -25,7 +25,7 @@ extension ServiceRunner {
         ])
         let records = state.replicas.compactMap { replicas[$0.id]?.record }
         object["startedAt"] = records.compactMap(\.startedAt).max().map { .integer($0) }
-        object["lastDeath"] = newest?.lastDeath.map { .string($0.sentence) }
+        object["lastDeath"] = newest?.lastDeath.map { .string(sentence(newest?.id, $0)) }
         object["exitCode"] = newest?.lastDeath?.exitCode.map { .integer(Int64($0)) }
         return .object(object)
     }
@@ -89,7 +89,13 @@ extension ServiceRunner {
             exitCode: replica?.lastDeath?.exitCode.flatMap { $0 == 0 ? nil : $0 } ?? 1)
     }
 
-    private func lastLines(_ count: Int) -> [String] {
+    /// The report's sentence where there is one of this death.
+    private func sentence(_ id: ReplicaID?, _ cause: DeathCause) -> String {
+        let report = id.flatMap { replicas[$0] }?.record.deathReport
+        return report.flatMap { $0.cause == cause ? $0.sentence : nil } ?? cause.sentence
+    }
+
+    func lastLines(_ count: Int) -> [String] {
         var lines: [String] = []
         try? LogReader(files.log, LogQuery(tail: count)).read { record in
             lines.append(record.message)

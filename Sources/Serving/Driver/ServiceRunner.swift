@@ -134,6 +134,7 @@ final class ServiceRunner {
     }
 
     private func emit(_ notice: ServiceNotice) {
+        let notice = reported(notice)
         context.events.record(
             service: name, replica: notice.replica, kind: notice.kind.rawValue, text: notice.text)
         observe(.notice(notice))

@@ -9,11 +9,9 @@ final class TestHost {
     var root: String { "\(directory.path)/root" }
     var state: String { "\(directory.path)/state" }
     var environment: [String: String] { ["MLRUN_ROOT": root, "MLRUN_STATE": state] }
-    private let groups: Set<String>
 
     private init() throws {
         directory = try TestDirectory()
-        groups = Self.cgroups()
     }
 
     /// Gives a test an mlrun of its own and takes it down whatever happens.
@@ -112,12 +110,11 @@ final class TestHost {
         return !stat[close...].dropFirst(2).hasPrefix("Z")
     }
 
-    /// The processes that live in cgroups which came to be since this host was made.
+    /// The processes of its containers.
     var processes: [Int32] {
-        Self.cgroups().subtracting(groups)
-            .flatMap { group in
-                ((try? File.readText("\(group)/cgroup.procs")) ?? "").split(separator: "\n").compactMap { Int32($0) }
-            }
+        cgroups.flatMap { group in
+            ((try? File.readText("\(group)/cgroup.procs")) ?? "").split(separator: "\n").compactMap { Int32($0) }
+        }
     }
 
     /// Mount points below the state directory.
@@ -136,25 +133,21 @@ final class TestHost {
         for pid in [supervisorPID, gatewayPID].compactMap({ $0 }) { kill(pid, SIGKILL) }
         _ = TestMachine.eventually(within: 10) { supervisorPID == nil && gatewayPID == nil && processes.isEmpty }
         for point in mounts.reversed() { _ = mlr_umount(point, Int32(MLR_MNT_DETACH)) }
-        for group in Self.cgroups().subtracting(groups).sorted(by: { $0.utf8.count > $1.utf8.count }) { rmdir(group) }
+        for group in cgroups.reversed() { rmdir(group) }
     }
 
-    /// The cgroups of mlrun, all that there are on this machine.
-    private static func cgroups() -> Set<String> {
+    /// Its cgroups, outermost first: mlrun names the one that holds the others by the FNV-1a hash of its state directory.
+    private var cgroups: [String] {
         guard let mount = TestMachine.unifiedCgroups else { return [] }
-        var found: Set<String> = []
-        func look(_ path: String) {
-            for name in (try? File.list(path)) ?? [] {
-                let child = "\(path)/\(name)"
-                guard let status = try? File.status(child, followingLinks: false), status.mode & S_IFMT == S_IFDIR,
-                    path != mount || name.hasPrefix("mlrun")
-                else { continue }
-                found.insert(child)
-                look(child)
-            }
+        var hash: UInt32 = 2_166_136_261
+        for byte in state.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+        func below(_ group: String) -> [String] {
+            [group]
+                + ((try? File.list(group)) ?? []).map { "\(group)/\($0)" }
+                .filter { File.exists("\($0)/cgroup.procs") }.flatMap(below)
         }
-        look(mount)
-        return found
+        let top = "\(mount)/mlrun-\(String(hash, radix: 16))"
+        return File.exists(top) ? below(top) : []
     }
 
     /// What mlrund and the gateway wrote, for the report of a failure.
