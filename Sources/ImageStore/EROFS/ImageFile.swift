@@ -16,6 +16,8 @@ final class ImageFile {
     private var fill = 0
     private var isDirect: Bool
     private var isPreallocated = false
+    /// Where reserved space is to be given back.
+    private var holes: [Range<Int64>] = []
     /// Up to where write-back was started.
     private var writtenBack: Int64 = 0
 
@@ -76,8 +78,11 @@ final class ImageFile {
         if target == position { return }
         try flush()
         if isPreallocated {
-            let mode = Int32(MLR_FALLOC_FL_KEEP_SIZE | MLR_FALLOC_FL_PUNCH_HOLE)
-            try check(mlr_fallocate(descriptor.rawValue, mode, start, target - start), "leave a hole in", path: path)
+            if holes.last?.upperBound == start {
+                holes[holes.count - 1] = holes[holes.count - 1].lowerBound..<target
+            } else {
+                holes.append(start..<target)
+            }
         }
         start = target
     }
@@ -103,6 +108,12 @@ final class ImageFile {
         try write(UnsafeRawBufferPointer(start: buffer, count: Erofs.blockSize), at: 0)
         let result = retrying { ftruncate(descriptor.rawValue, off_t(start)) < 0 ? -errno : 0 }
         try check(result, "set the length of", path: path)
+        // Only now: ext4 does not give back what lies behind the end of a file.
+        for hole in holes {
+            let mode = Int32(MLR_FALLOC_FL_KEEP_SIZE | MLR_FALLOC_FL_PUNCH_HOLE)
+            let result = mlr_fallocate(descriptor.rawValue, mode, hole.lowerBound, hole.upperBound - hole.lowerBound)
+            try check(result, "leave a hole in", path: path)
+        }
     }
 
     /// Removes the file and frees its space at once, though it is still open.

@@ -166,18 +166,22 @@ public final class LayerIngest: @unchecked Sendable {
     private func publish(_ record: LayerRecord) throws(SystemError) {
         let target = "\(directories.layers)/\(record.digest.hex)"
         let temporaryRecord = "\(temporaryPath).json"
+        var made = [temporaryRecord]
         do throws(SystemError) {
             try file.sync()
             let written = try File.open(temporaryRecord, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
             try File.writeAll(record.json.bytes(), to: written.rawValue, path: temporaryRecord)
             try File.sync(written.rawValue, path: temporaryRecord)
             try File.rename(temporaryPath, to: "\(target).erofs")
+            made.insert("\(target).erofs", at: 0)
             try File.rename(temporaryRecord, to: "\(target).json")
+            made.insert("\(target).json", at: 0)
+            try File.syncDirectory(directories.layers)
         } catch {
-            _ = unlink(temporaryRecord)
+            // The record goes first: while there is one, the layer counts as complete.
+            for path in made { _ = unlink(path) }
             throw error
         }
-        try File.syncDirectory(directories.layers)
     }
 
     private func refuseIfOver() throws(StoreError) {

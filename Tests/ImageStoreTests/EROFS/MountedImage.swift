@@ -24,6 +24,8 @@ struct MountedImage: ~Copyable {
         }
         try set(MLR_FSCONFIG_SET_STRING, "source", path)
         try set(MLR_FSCONFIG_SET_FLAG, "ro", nil)
+        // As the store mounts layers; kernels before 6.15 do not have it.
+        _ = mlr_fsconfig(context.rawValue, UInt32(MLR_FSCONFIG_SET_FLAG), "directio", nil, 0)
         try set(MLR_FSCONFIG_CMD_CREATE, nil, nil)
         root = OwnedDescriptor(taking: try check(mlr_fsmount(context.rawValue, 0), "mount", path: path))
     }

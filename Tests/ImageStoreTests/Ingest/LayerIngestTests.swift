@@ -167,6 +167,32 @@ struct LayerIngestTests {
         try expectNothingLeft()
     }
 
+    @Test("an uncompressed layer gives back what was reserved for it, and keeps its holes")
+    func reserved() throws {
+        let archive = CraftedTar.archive { tar in
+            tar.add(file: "small", "x")
+            tar.add(CraftedTar.Header("zeros"), content: [UInt8](repeating: 0, count: 12 << 20))
+            tar.add(CraftedTar.Header("large"), content: [UInt8](repeating: 1, count: 3 << 20))
+        }
+        let described = descriptor(archive)
+        let record = try feed(archive, as: described, pieces: 1 << 20)
+        let status = try File.status(test.store.layerFile(described.digest))
+        #expect(Int64(status.size) == record.fileSize)
+        #expect(status.size > 15 << 20)
+        #expect(status.blocks * 512 < 4 << 20)
+    }
+
+    @Test("a layer that cannot be published leaves nothing behind")
+    func unpublishable() throws {
+        let described = descriptor(archive)
+        // The name of the record is taken by something that cannot be replaced.
+        let obstacle = test.store.layerRecordFile(described.digest)
+        try File.makeDirectories(obstacle)
+        #expect(throws: StoreError.self) { try feed(archive, as: described) }
+        #expect(try File.list(test.store.directories.layers) == [described.digest.hex + ".json"])
+        #expect(try File.list(test.store.directories.ingest) == [])
+    }
+
     @Test("a full disk is told with figures, and leaves nothing behind", .enabled(if: geteuid() == 0, "needs root"))
     func fullDisk() throws {
         let root = "\(test.path)/small"
