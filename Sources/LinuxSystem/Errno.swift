@@ -2,6 +2,7 @@ internal import CLinux
 internal import Glibc
 
 /// An error number of the kernel (errno(3)), kept as data until somebody must read it.
+/// Constants without a comment are those of errno(3).
 public struct Errno: Error, Hashable, Sendable, RawRepresentable {
     public let rawValue: Int32
 
@@ -55,7 +56,9 @@ extension Errno: CustomStringConvertible {
 public struct SystemError: Error, Hashable, Sendable {
     /// What was attempted, in words that read after "cannot", such as `open` or `mount overlay on`.
     public let operation: String
+    /// What the call was about, where it was about a path.
     public let path: String?
+    /// Why it failed.
     public let errno: Errno
 
     public init(_ operation: String, path: String? = nil, _ errno: Errno) {

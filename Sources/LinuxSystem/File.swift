@@ -71,6 +71,7 @@ public enum File {
         }
     }
 
+    /// Writes all bytes, however many calls that takes.
     public static func writeAll(_ bytes: [UInt8], to descriptor: Int32, path: String? = nil) throws(SystemError) {
         var failure: SystemError?
         bytes.withUnsafeBytes { buffer in
@@ -103,10 +104,12 @@ public enum File {
         if durable { try syncDirectory(parent(of: path)) }
     }
 
+    /// Makes the content of an open file durable (fsync(2)).
     public static func sync(_ descriptor: Int32, path: String? = nil) throws(SystemError) {
         if fsync(descriptor) < 0 { throw SystemError("flush", path: path, Errno(rawValue: errno)) }
     }
 
+    /// Makes the names in a directory durable.
     public static func syncDirectory(_ path: String) throws(SystemError) {
         let directory = try open(path, O_RDONLY | O_DIRECTORY)
         try sync(directory.rawValue, path: path)
@@ -185,6 +188,7 @@ public enum File {
         return try list(directory.rawValue, path: path)
     }
 
+    /// Whether something is there that can be seen; a link counts only if it leads somewhere.
     public static func exists(_ path: String, in directory: Int32 = AT_FDCWD) -> Bool {
         faccessat(directory, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0
     }

@@ -35,6 +35,7 @@ public struct MLRunDirectories: Sendable, Hashable {
     public var images: String { "\(root)/images" }
     /// Unfinished layers; emptied whenever nobody writes them.
     public var ingest: String { "\(root)/ingest" }
+    /// One empty file for each thing that is locked across processes.
     public var locks: String { "\(root)/locks" }
     /// One directory a service: its settings, and per replica the writable layer and the logs.
     public var services: String { "\(root)/services" }
@@ -43,9 +44,13 @@ public struct MLRunDirectories: Sendable, Hashable {
 
     // MARK: Below state
 
+    /// Where mlrund takes requests.
     public var supervisorSocket: String { "\(state)/mlrund.sock" }
+    /// The process number of mlrund.
     public var supervisorPidFile: String { "\(state)/mlrund.pid" }
+    /// Held by the mlrund that runs, so that there is one.
     public var supervisorLock: String { "\(state)/mlrund.lock" }
+    /// Where the gateway takes mlrund's requests.
     public var gatewaySocket: String { "\(state)/gateway.sock" }
     /// Where each layer is mounted, once for all replicas.
     public var layerMounts: String { "\(state)/layers" }

@@ -28,11 +28,15 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
 public final class SharedDescriptor: Sendable {
     private let owned: OwnedDescriptor
 
+    /// Takes over an owner's descriptor.
     public init(_ owned: consuming OwnedDescriptor) { self.owned = owned }
+    /// Takes over an open descriptor, which nobody else may close.
     public convenience init(taking rawValue: Int32) { self.init(OwnedDescriptor(taking: rawValue)) }
 
+    /// The number; valid as long as this object lives.
     public var rawValue: Int32 { owned.rawValue }
 
+    /// As ``OwnedDescriptor/duplicate()``.
     public func duplicate() throws(SystemError) -> OwnedDescriptor { try owned.duplicate() }
 }
 
@@ -63,6 +67,7 @@ public struct DescriptorPair: ~Copyable {
         return DescriptorPair(first: OwnedDescriptor(taking: ends.0), second: OwnedDescriptor(taking: ends.1))
     }
 
+    /// Hands both ends to a function, as their owners.
     public consuming func split(_ use: (consuming OwnedDescriptor, consuming OwnedDescriptor) -> Void) {
         use(first, second)
     }

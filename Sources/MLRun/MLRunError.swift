@@ -28,12 +28,15 @@ public struct MLRunError: Error, Sendable, CustomStringConvertible {
         public static let serviceFailed = Code(kind: .serviceFailed)
         /// A container could not be made or started.
         public static let containerFailed = Code(kind: .containerFailed)
+        /// The kernel refused something; ``MLRunError/underlying`` is the `SystemError`.
         public static let systemCallFailed = Code(kind: .systemCallFailed)
+        /// The task that asked was cancelled.
         public static let cancelled = Code(kind: .cancelled)
 
         public var description: String { kind.rawValue }
     }
 
+    /// What a program may decide by.
     public let code: Code
     /// Lower case, no full stop; names the path, field or image.
     public let message: String
@@ -41,6 +44,7 @@ public struct MLRunError: Error, Sendable, CustomStringConvertible {
     public let remedy: String?
     /// What a command-line program should exit with; Docker's numbers.
     public let exitCode: Int32
+    /// The error of the layer beneath, where there was one.
     public let underlying: (any Error)?
 
     public init(
@@ -57,6 +61,7 @@ public struct MLRunError: Error, Sendable, CustomStringConvertible {
 }
 
 extension MLRunError {
+    /// An error of the image store, with the code that fits it.
     public init(_ error: StoreError) {
         let code: Code =
             switch error {
@@ -67,20 +72,24 @@ extension MLRunError {
         self.init(code, error.description, remedy: error.remedy, underlying: error)
     }
 
+    /// An error of a registry, with the code that fits it.
     public init(_ error: RegistryError) {
         let code: Code = error.kind == .notFound ? .imageNotFound : .pullFailed
         self.init(code, error.message, remedy: error.remedy, underlying: error)
     }
 
+    /// What the supervisor refused, or could not do.
     public init(_ error: ControlError) {
         self.init(
             .serviceFailed, error.message, remedy: error.remedy, exitCode: error.exitCode, underlying: error)
     }
 
+    /// A system call that failed.
     public init(_ error: SystemError, remedy: String? = nil) {
         self.init(.systemCallFailed, error.description, remedy: remedy, underlying: error)
     }
 
+    /// A text that is no reference.
     public init(_ error: ImageReference.Invalid) {
         self.init(
             .invalidArgument, error.description, remedy: "write [host[:port]/]repository[:tag][@sha256:…]",

@@ -13,7 +13,9 @@ public import Registry
 ///
 /// A value is cheap to make and safe to share. Several programs, and `mlrun` itself, may use the same directories at once.
 public final class ModelHost: Sendable {
+    /// Where everything is kept.
     public let directories: MLRunDirectories
+    /// The images of these directories.
     public let store: ImageStore
     /// The program that supervises services, started when it does not run.
     public let supervisor: String

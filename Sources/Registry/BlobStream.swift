@@ -8,11 +8,14 @@ internal import Synchronization
 ///
 /// The connection is closed when the reading task is cancelled, or when the stream and its iterator are released.
 public final class BlobStream: AsyncSequence, Sendable {
+    /// A piece of the blob, of any size.
     public typealias Element = ByteBuffer
+    /// Thrown once no further connection is tried.
     public typealias Failure = RegistryError
 
     /// Bytes in all.
     public var size: Int64 { source.descriptor.size }
+    /// What was asked for.
     public var descriptor: Descriptor { source.descriptor }
     /// Bytes handed out so far.
     public var received: Int64 { counters.withLock { $0.received } }
@@ -41,6 +44,7 @@ public final class BlobStream: AsyncSequence, Sendable {
         return Iterator(stream: self, opening: opening, isSpent: opening == nil)
     }
 
+    /// Reads the blob, piece by piece.
     public struct Iterator: AsyncIteratorProtocol {
         private let stream: BlobStream
         private var opening: BlobSource.Opening?
@@ -60,10 +64,12 @@ public final class BlobStream: AsyncSequence, Sendable {
             surplus = opening?.surplus ?? 0
         }
 
+        /// The next piece; nil once the whole blob was handed out. Throws ``RegistryError``.
         public mutating func next() async throws(RegistryError) -> ByteBuffer? {
             try await next(isolation: nil)
         }
 
+        /// The next piece; nil once the whole blob was handed out. Throws ``RegistryError``.
         public mutating func next(
             isolation actor: isolated (any Actor)?
         ) async throws(RegistryError) -> ByteBuffer? {

@@ -17,6 +17,7 @@ public struct RegistryConfiguration: Sendable {
     public var retries: RetryPolicy
     /// The largest manifest or index accepted, in bytes. The distribution specification asks for at least 4 MiB.
     public var manifestLimit: Int
+    /// The `User-Agent` of requests.
     public var userAgent: String
 
     public init(

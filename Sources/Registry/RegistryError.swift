@@ -28,6 +28,7 @@ public struct RegistryError: Error, Sendable, Equatable {
         case cancelled
     }
 
+    /// What a program may decide by.
     public let kind: Kind
     /// One line: what failed, on which host, and why.
     public let message: String

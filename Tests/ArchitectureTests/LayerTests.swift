@@ -4,9 +4,6 @@ import Testing
 /// Reads the sources as text: what a module imports decides what it may know.
 @Suite("Architecture")
 struct LayerTests {
-    private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent()
-
     /// Every module with those of the package that it may import. Arrows point downward only.
     private static let mayImport: [String: Set<String>] = [
         "LinuxSystem": ["CLinux"],
@@ -30,14 +27,6 @@ struct LayerTests {
     ]
     private static let withoutNIO = withoutFoundation.subtracting(["Gateway", "mlrun-gateway"])
 
-    private static func sources(of module: String) -> [(path: String, text: String)] {
-        let folder = root.appending(path: "Sources/\(module)")
-        let files = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)
-        return (files?.compactMap { $0 as? URL } ?? []).filter { $0.pathExtension == "swift" }.compactMap { url in
-            (try? String(contentsOf: url, encoding: .utf8)).map { (url.path(), $0) }
-        }
-    }
-
     private static func imports(in text: String) -> [String] {
         text.split(separator: "\n").compactMap { line in
             let words = line.split(separator: " ")
@@ -56,7 +45,7 @@ struct LayerTests {
         let own = Set(Self.mayImport.keys).union([
             "CLinux", "CLaunch", "CLibseccomp", "CLibcap", "CLibisal", "CLibzstd", "CLibz",
         ])
-        let sources = Self.sources(of: module)
+        let sources = SourceFiles.of(module)
         #expect(!sources.isEmpty)
         for source in sources {
             for name in Self.imports(in: source.text) where own.contains(name) {
@@ -67,7 +56,7 @@ struct LayerTests {
 
     @Test("what must start fast and stay small uses neither Foundation nor NIO", arguments: withoutFoundation.sorted())
     func lean(module: String) {
-        for source in Self.sources(of: module) {
+        for source in SourceFiles.of(module) {
             for name in Self.imports(in: source.text) {
                 #expect(!name.hasPrefix("Foundation"), "\(source.path) imports \(name)")
                 if Self.withoutNIO.contains(module) {
@@ -79,7 +68,8 @@ struct LayerTests {
 
     @Test("every folder of sources is known here")
     func complete() throws {
-        let folders = try FileManager.default.contentsOfDirectory(atPath: Self.root.appending(path: "Sources").path())
+        let folders = try FileManager.default.contentsOfDirectory(
+            atPath: SourceFiles.root.appending(path: "Sources").path())
         #expect(Set(folders) == Set(Self.mayImport.keys))
     }
 
@@ -87,7 +77,7 @@ struct LayerTests {
         "no Swift forks, waits for children that are not its own, or handles SIGCHLD",
         arguments: mayImport.keys.sorted())
     func children(module: String) {
-        for source in Self.sources(of: module) {
+        for source in SourceFiles.of(module) {
             for word in ["fork()", "vfork()", "waitpid(-1", "wait4(-1", "wait(nil", "SIGCHLD,", "SIGCHLD:"] {
                 let code = source.text.split(separator: "\n").filter {
                     !$0.drop(while: { $0 == " " }).hasPrefix("//") && $0.contains(" \(word)")
@@ -99,7 +89,7 @@ struct LayerTests {
 
     @Test("the manifest passes no unsafe flags, so that others can depend on the library")
     func noUnsafeFlags() throws {
-        let manifest = try String(contentsOf: Self.root.appending(path: "Package.swift"), encoding: .utf8)
+        let manifest = try String(contentsOf: SourceFiles.root.appending(path: "Package.swift"), encoding: .utf8)
         #expect(!manifest.contains("unsafeFlags"))
     }
 }

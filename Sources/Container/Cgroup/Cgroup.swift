@@ -10,6 +10,7 @@ public struct Cgroup: Sendable, Hashable {
 
     public init(path: String) { self.path = path }
 
+    /// Whether the group has been made, and not yet been removed.
     public var exists: Bool { File.exists(path + "/cgroup.procs") }
 
     /// The directory, as clone3(2) wants it for CLONE_INTO_CGROUP.

@@ -2,6 +2,7 @@ public import LinuxSystem
 
 /// What could not be done with a control group.
 public struct CgroupError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// What a program may decide by.
     public enum Kind: Sendable, Equatable {
         /// This host has no cgroup2 hierarchy.
         case unavailable
@@ -19,6 +20,7 @@ public struct CgroupError: Error, Sendable, Equatable, CustomStringConvertible {
         case system(SystemError)
     }
 
+    /// What a program may decide by.
     public let kind: Kind
     /// What failed and why, in one line.
     public let cause: String

@@ -5,7 +5,9 @@ public import OCISpec
 /// The host's cgroup2 hierarchy, in which mlrun keeps its groups. On hybrid hosts it has few controllers or none, but
 /// tracks, kills and freezes processes all the same; v1 hierarchies are never touched.
 public struct CgroupHierarchy: Sendable, Equatable {
+    /// How this host arranges control groups.
     public let host: HostCgroups
+    /// Where the hierarchy is mounted.
     public let mountPoint: String
 
     /// - Throws: ``CgroupError`` of kind `unavailable` where no cgroup2 is mounted.

@@ -89,6 +89,7 @@ extension Cgroup {
         }
     }
 
+    /// Whether all processes of the group stand still.
     public func isFrozen() throws(CgroupError) -> Bool {
         CgroupText.keyed(try read("cgroup.events"))["frozen"] == 1
     }

@@ -2,38 +2,52 @@ internal import OCISpec
 
 /// What a group has used, from cgroup v2's files. A part whose controller the group lacks is nil.
 public struct CgroupStatistics: Sendable, Equatable {
+    /// Processor time.
     public var cpu: CPU?
+    /// Memory and swap.
     public var memory: Memory?
+    /// Processes and threads.
     public var pids: Pids?
     /// By device number, such as `8:0`.
     public var io: [String: IO]?
+    /// Of waiting for a processor.
     public var cpuPressure: Pressure?
+    /// Of waiting for memory.
     public var memoryPressure: Pressure?
+    /// Of waiting for disks.
     public var ioPressure: Pressure?
 
     /// Times in microseconds.
     public struct CPU: Sendable, Equatable {
+        /// In all.
         public var usage: UInt64 = 0
+        /// In programs.
         public var user: UInt64 = 0
+        /// In the kernel.
         public var system: UInt64 = 0
         /// Of these periods, ``throttledPeriods`` ran out of quota; nil without the controller.
         public var periods: UInt64?
+        /// See ``periods``.
         public var throttledPeriods: UInt64?
+        /// How long processes were kept from running.
         public var throttled: UInt64?
     }
 
     /// Sizes in bytes.
     public struct Memory: Sendable, Equatable {
+        /// In use now.
         public var current: UInt64 = 0
         /// The highest there was (Linux 5.19).
         public var peak: UInt64?
         /// nil is unlimited.
         public var limit: UInt64?
+        /// Swapped out now.
         public var swapCurrent: UInt64?
         /// nil is unlimited.
         public var swapLimit: UInt64?
         /// memory.stat as it is.
         public var details: [String: UInt64] = [:]
+        /// What happened at the limits.
         public var events = MemoryEvents()
 
         /// Memory that the kernel cannot take back at once: what `docker stats` shows.
@@ -47,6 +61,7 @@ public struct CgroupStatistics: Sendable, Equatable {
     public struct MemoryEvents: Sendable, Equatable {
         /// Times that usage went below memory.low, or above memory.high.
         public var low: UInt64 = 0
+        /// See ``low``.
         public var high: UInt64 = 0
         /// Times that usage was about to go over memory.max.
         public var max: UInt64 = 0
@@ -70,32 +85,46 @@ public struct CgroupStatistics: Sendable, Equatable {
         }
     }
 
+    /// How many processes and threads there are.
     public struct Pids: Sendable, Equatable {
+        /// Now.
         public var current: UInt64 = 0
+        /// The most there were (Linux 6.1).
         public var peak: UInt64?
         /// nil is unlimited.
         public var limit: UInt64?
     }
 
+    /// What went to and from one device.
     public struct IO: Sendable, Equatable {
+        /// Bytes read.
         public var readBytes: UInt64 = 0
+        /// Bytes written.
         public var writtenBytes: UInt64 = 0
+        /// Bytes given back to the device.
         public var discardedBytes: UInt64 = 0
+        /// Read operations.
         public var reads: UInt64 = 0
+        /// Write operations.
         public var writes: UInt64 = 0
+        /// Discard operations.
         public var discards: UInt64 = 0
     }
 
     /// Pressure stall information: the share of time in which some, or all, processes waited for a resource.
     public struct Pressure: Sendable, Equatable {
+        /// How long was waited.
         public struct Share: Sendable, Equatable {
             /// Per cent over the last 10, 60 and 300 seconds.
             public var average10 = 0.0
+            /// See ``average10``.
             public var average60 = 0.0
+            /// See ``average10``.
             public var average300 = 0.0
             /// Microseconds since the group's creation.
             public var total: UInt64 = 0
         }
+        /// While at least one process waited.
         public var some = Share()
         /// nil where the kernel does not tell, as for the CPU before Linux 5.13.
         public var full: Share?

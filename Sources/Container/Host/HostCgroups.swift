@@ -2,6 +2,7 @@ public import LinuxSystem
 
 /// How this host arranges control groups (cgroups(7)), as seen from this process.
 public struct HostCgroups: Sendable, Equatable {
+    /// Which versions of control groups are there.
     public enum Layout: String, Sendable {
         /// One cgroup2 hierarchy holds every controller.
         case unified
@@ -13,6 +14,7 @@ public struct HostCgroups: Sendable, Equatable {
         case none
     }
 
+    /// Which versions of control groups are there.
     public let layout: Layout
     /// Where the cgroup2 hierarchy is mounted.
     public let unifiedMount: String?

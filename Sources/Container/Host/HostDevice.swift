@@ -5,19 +5,26 @@ public import OCISpec
 
 /// A device node of the host, as a container may get one of its own with the same numbers.
 public struct HostDevice: Sendable, Equatable {
+    /// What a node is; the raw values are runtime-spec's.
     public enum Kind: String, Sendable {
         case character = "c"
         case block = "b"
         case fifo = "p"
     }
 
+    /// On the host.
     public let path: String
+    /// What it is.
     public let kind: Kind
+    /// The driver's number.
     public let major: UInt32
+    /// The device's number within its driver.
     public let minor: UInt32
     /// Permission bits.
     public let mode: UInt32
+    /// Its owner.
     public let uid: UInt32
+    /// Its group.
     public let gid: UInt32
 
     public init(

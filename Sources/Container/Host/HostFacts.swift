@@ -9,6 +9,7 @@ public struct HostFacts: Sendable, Equatable {
     public var lastCapability: UInt8
     /// What this process may do.
     public var capabilities: CapabilitySet
+    /// How control groups are arranged.
     public var cgroups: HostCgroups
     /// Controllers that groups below the top of the cgroup2 hierarchy can have; nil without one.
     public var controllers: Set<String>?

@@ -10,11 +10,15 @@ public struct ExecRequest: Sendable {
     public var host: HostFacts
     /// What to run; user, capabilities and the rest are as in a container's own `process`.
     public var process: RuntimeSpec.Process
+    /// The filter of system calls; nil for none.
     public var seccomp: RuntimeSpec.Seccomp?
     /// The container's cgroup2 directory, or one below it.
     public var cgroup: SharedDescriptor?
+    /// What the program gets as standard input, output and error.
     public var streams: LaunchRequest.Streams
+    /// Files the program gets as descriptors 3, 4, …
     public var extraDescriptors: [SharedDescriptor]
+    /// A directory for compiled seccomp programs; nil compiles anew.
     public var seccompCache: String?
 
     public init(

@@ -9,9 +9,11 @@ public struct LaunchPlan: Sendable, Equatable {
     public var joined: [RuntimeSpec.Namespace]
     /// Ids of a new user namespace; the launching process writes them.
     public var uidMappings: [RuntimeSpec.IDMap]
+    /// As ``uidMappings``, of groups.
     public var gidMappings: [RuntimeSpec.IDMap]
     /// Written by the launching process, which may lower it where the container may not.
     public var oomScoreAdjustment: Int?
+    /// In the order they are done.
     public var steps: [LaunchStep]
     /// The policy of the ``LaunchStep/seccomp(_:)`` step.
     public var seccomp: RuntimeSpec.Seccomp?
@@ -49,6 +51,7 @@ public struct LaunchPlan: Sendable, Equatable {
 
 /// A plan that cannot be made, and all the reasons.
 public struct PlanError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// Each with the place in the configuration.
     public let problems: [JSONError]
 
     public init(_ problems: [JSONError]) { self.problems = problems }

@@ -32,14 +32,17 @@ public struct LaunchRequest: Sendable {
         case fifo(String)
     }
 
+    /// What is done in the new process.
     public var plan: LaunchPlan
     /// Nil stays in the mount namespace's own root, for plans that make no mount namespace.
     public var root: Root?
+    /// What the program gets as standard input, output and error.
     public var streams: Streams
     /// A cgroup2 directory the process starts in (CLONE_INTO_CGROUP).
     public var cgroup: SharedDescriptor?
     /// Files the program gets as descriptors 3, 4, …
     public var extraDescriptors: [SharedDescriptor]
+    /// What it waits for.
     public var gate: Gate
     /// A directory for compiled seccomp programs; nil compiles anew.
     public var seccompCache: String?
@@ -49,6 +52,7 @@ public struct LaunchRequest: Sendable {
     /// is the process as the host sees it. What it throws ends the launch.
     public var whenCreated: (@Sendable (ContainerProcess) throws(LaunchError) -> Void)?
 
+    /// A request whose defaults leave the program the caller's own streams and nothing else.
     public init(
         plan: LaunchPlan, root: Root?, streams: Streams = .inherited, cgroup: SharedDescriptor? = nil,
         extraDescriptors: [SharedDescriptor] = [], gate: Gate = .none, seccompCache: String? = nil,

@@ -69,18 +69,26 @@ public enum LaunchStep: Sendable, Equatable {
 
 /// A new mount of a file system.
 public struct FileSystemMount: Sendable, Equatable {
+    /// As the kernel names it, such as `tmpfs`.
     public var type: String
+    /// What is mounted; nil where the type needs none.
     public var source: String?
+    /// Absolute, in the container.
     public var target: String
     /// Name and value (nil for a flag), as fsconfig(2) takes them.
     public var options: [Option]
+    /// Flags of the mount.
     public var attributes: MountAttributes
+    /// nil leaves it private.
     public var propagation: Propagation?
     /// The target must be a real directory without symbolic links on the way, as for /proc and /sys.
     public var isStrict: Bool
 
+    /// An option of the file system.
     public struct Option: Sendable, Equatable {
+        /// Such as `size`.
         public var name: String
+        /// nil for a flag.
         public var value: String?
 
         public init(_ name: String, _ value: String? = nil) {
@@ -107,19 +115,26 @@ public struct FileSystemMount: Sendable, Equatable {
 public struct BindMount: Sendable, Equatable {
     /// Of the host, absolute.
     public var source: String
+    /// Absolute, in the container.
     public var target: String
     /// With what is mounted below the source.
     public var isRecursive: Bool
+    /// Flags of the mount.
     public var attributes: MountAttributes
     /// For the mounts below too.
     public var recursiveAttributes: MountAttributes
+    /// nil leaves it private.
     public var propagation: Propagation?
+    /// nil shows the owners as they are.
     public var idMapping: IDMapping?
 
     /// How the owners of the source's files appear.
     public struct IDMapping: Sendable, Equatable {
+        /// Of users.
         public var uid: [RuntimeSpec.IDMap]
+        /// Of groups.
         public var gid: [RuntimeSpec.IDMap]
+        /// For the mounts below too.
         public var isRecursive: Bool
 
         public init(uid: [RuntimeSpec.IDMap], gid: [RuntimeSpec.IDMap], isRecursive: Bool = false) {
@@ -146,13 +161,19 @@ public struct BindMount: Sendable, Equatable {
 
 /// A device node or FIFO to make.
 public struct DeviceNode: Sendable, Equatable {
+    /// Absolute, in the container.
     public var path: String
     /// `c`, `b` or `p`.
     public var type: String
+    /// The driver's number.
     public var major: UInt32
+    /// The device's number within its driver.
     public var minor: UInt32
+    /// Permission bits.
     public var mode: UInt32
+    /// Its owner in the container.
     public var uid: UInt32
+    /// Its group in the container.
     public var gid: UInt32
 
     public init(
@@ -171,9 +192,13 @@ public struct DeviceNode: Sendable, Equatable {
 
 /// Capability sets as the bits of capget(2).
 public struct CapabilityMasks: Sendable, Equatable {
+    /// What counts for permission checks.
     public var effective: UInt64
+    /// What may become effective.
     public var permitted: UInt64
+    /// What a program with file capabilities may keep.
     public var inheritable: UInt64
+    /// What any program keeps.
     public var ambient: UInt64
 
     public init(effective: UInt64, permitted: UInt64, inheritable: UInt64, ambient: UInt64) {

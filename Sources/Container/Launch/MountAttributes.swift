@@ -2,7 +2,9 @@ internal import CLinux
 
 /// Attributes of a mount to set and to clear (mount_setattr(2), MOUNT_ATTR_*).
 public struct MountAttributes: Sendable, Equatable {
+    /// Bits to set.
     public var set: UInt64
+    /// Bits to clear.
     public var clear: UInt64
 
     public init(set: UInt64 = 0, clear: UInt64 = 0) {
@@ -10,6 +12,7 @@ public struct MountAttributes: Sendable, Equatable {
         self.clear = clear
     }
 
+    /// Whether nothing changes.
     public var isEmpty: Bool { self.set == 0 && clear == 0 }
 
     static let readOnly = UInt64(MLR_MOUNT_ATTR_RDONLY)

@@ -9,14 +9,19 @@ public struct CreateOptions: Sendable {
     public var bundle: String
     /// Run the program at once, instead of waiting for `start`.
     public var startsAtOnce = false
+    /// What the program gets as standard input, output and error.
     public var streams = LaunchRequest.Streams.inherited
     /// A unix socket that takes the terminal's controlling side.
     public var consoleSocket: String?
     /// A file that takes the pid.
     public var pidFile: String?
+    /// Who makes the container's group.
     public var cgroupManager = ContainerDirectory.CgroupManager.cgroupfs
+    /// Whether the container gets a session keyring of its own.
     public var makesKeyring = true
+    /// Files the program gets as descriptors 3, 4, …
     public var extraDescriptors: [SharedDescriptor] = []
+    /// A directory for compiled seccomp programs; nil compiles anew.
     public var seccompCache: String?
 
     public init(bundle: String) { self.bundle = bundle }

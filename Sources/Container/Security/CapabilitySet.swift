@@ -2,6 +2,7 @@ public import LinuxSystem
 
 /// A set of capabilities as the kernel keeps it: one bit each.
 public struct CapabilitySet: Sendable, Hashable, OptionSet {
+    /// One bit for each capability, by its number.
     public let rawValue: UInt64
 
     public init(rawValue: UInt64) { self.rawValue = rawValue }
@@ -18,6 +19,7 @@ public struct CapabilitySet: Sendable, Hashable, OptionSet {
         rawValue = bits
     }
 
+    /// The empty set.
     public static let none = CapabilitySet([])
     /// Every capability that this program knows.
     public static let all = CapabilitySet(Capability.allCases)
@@ -27,6 +29,7 @@ public struct CapabilitySet: Sendable, Hashable, OptionSet {
         .setfcap, .setgid, .setpcap, .setuid, .sysChroot,
     ])
 
+    /// Whether a capability is in the set.
     public func contains(_ capability: Capability) -> Bool { rawValue & (1 << UInt64(capability.rawValue)) != 0 }
 
     /// In the order of their numbers.
@@ -75,6 +78,7 @@ extension CapabilitySet: CustomStringConvertible {
 
 /// A capability name that the kernel does not have.
 public struct CapabilityError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// As it was given.
     public let name: String
 
     public init(name: String) { self.name = name }

@@ -4,7 +4,9 @@ internal import LinuxSystem
 
 /// Who a container's process is: numbers inside the container's user namespace, and what its account says.
 public struct ResolvedUser: Sendable, Equatable {
+    /// In the container's user namespace.
     public var uid: UInt32
+    /// The primary group.
     public var gid: UInt32
     /// The primary group first, then the groups of etc/group that list the user. The primary one is among them so that
     /// a file whose group is denied access stays denied (CVE-2022-36109).
@@ -27,6 +29,7 @@ public struct ResolvedUser: Sendable, Equatable {
 public struct UserError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The text as it was given, such as `app:users`.
     public let text: String
+    /// Why it cannot be used.
     public let reason: String
 
     public init(text: String, reason: String) {

@@ -4,6 +4,7 @@ public struct ArchiveError: Error, Sendable, Equatable {
     public let entry: String?
     /// Bytes from the start of the archive to the header that was being read.
     public let offset: Int64
+    /// What is wrong there.
     public let problem: Problem
 
     /// A rule of the format, or one for untrusted archives.

@@ -6,6 +6,7 @@ internal import OCISpec
 /// A layer's EROFS image, mounted once for everybody. The mount stays when this value goes; it cannot be unmounted
 /// before.
 public struct LayerMount: Sendable {
+    /// Which layer.
     public let layer: LayerRecord
     /// Where it is attached: below ``MLRunDirectories/layerMounts``.
     public let path: String

@@ -5,18 +5,26 @@ public import OCISpec
 public struct ImageContents: Sendable, Equatable {
     /// Of the manifest, with the size and digest of the bytes at hand.
     public let manifest: Descriptor
+    /// The manifest as it was sent.
     public let manifestBytes: [UInt8]
+    /// The configuration, read.
     public let configuration: ImageConfiguration
+    /// The configuration as it was sent.
     public let configurationBytes: [UInt8]
     /// The image ID.
     public let config: Digest
+    /// Of the index that the manifest was chosen from, where there was one.
     public let indexDigest: Digest?
+    /// That index as it was sent.
     public let indexBytes: [UInt8]?
     /// Lowest first, each with the digest its uncompressed content must have.
     public let layers: [Layer]
 
+    /// A layer as the manifest and the configuration name it.
     public struct Layer: Sendable, Equatable {
+        /// Of the blob.
         public let descriptor: Descriptor
+        /// Of its uncompressed content.
         public let diffID: Digest
 
         public init(descriptor: Descriptor, diffID: Digest) {

@@ -8,6 +8,7 @@ public struct ImageRecord: Sendable, Equatable {
 
     /// The full form, `docker.io/library/busybox:latest`, or ``untagged``.
     public var reference: String
+    /// Of the manifest for this platform.
     public var manifest: Descriptor
     /// Of the index the manifest was chosen from, where there was one.
     public var indexDigest: Digest?
@@ -15,6 +16,7 @@ public struct ImageRecord: Sendable, Equatable {
     public var config: Digest
     /// Lowest first.
     public var layers: [LayerRecord]
+    /// What the image says of how to run it.
     public var configuration: ImageConfiguration
     /// When the image came into the store, in seconds since 1970.
     public var pulledAt: Int64
@@ -35,6 +37,7 @@ public struct ImageRecord: Sendable, Equatable {
         self.source = source
     }
 
+    /// Of the manifest for this platform.
     public var manifestDigest: Digest { manifest.digest }
     /// Bytes the layers take in the store.
     public var size: Int64 { layers.reduce(0) { $0 + $1.fileSize } }

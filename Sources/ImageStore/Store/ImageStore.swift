@@ -13,6 +13,7 @@ public import LinuxSystem
 /// Nothing here needs a repair step: at whatever instant a process dies, what is named is complete, and what is not
 /// complete has no name and is removed by the next one that opens the store while nobody writes.
 public struct ImageStore: Sendable {
+    /// Where everything is kept.
     public let directories: MLRunDirectories
 
     /// Opens the store, and makes its directories the first time.

@@ -7,6 +7,7 @@ public struct LayerRecord: Sendable, Equatable {
     public var digest: Digest
     /// Of the uncompressed tar archive.
     public var diffID: Digest
+    /// As the manifest has it.
     public var mediaType: String
     /// Bytes of the blob as it was transported.
     public var compressedSize: Int64

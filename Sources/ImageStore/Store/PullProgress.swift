@@ -2,6 +2,7 @@ public import OCISpec
 
 /// How far one layer has come on its way into the store; the same for pulls from a registry and imports of archives.
 public struct PullProgress: Sendable, Equatable {
+    /// What is being done with a layer.
     public enum Phase: String, Sendable {
         /// Somebody else is fetching the same layer, or it is not this one's turn yet.
         case waiting
@@ -14,11 +15,13 @@ public struct PullProgress: Sendable, Equatable {
         case exists
     }
 
+    /// Of the blob.
     public var layer: Digest
     /// Bytes of the blob that have arrived.
     public var received: Int64
     /// Bytes of the blob.
     public var total: Int64
+    /// What is being done with it.
     public var phase: Phase
 
     public init(layer: Digest, received: Int64, total: Int64, phase: Phase) {

@@ -7,6 +7,7 @@ public struct Removal: Sendable, Equatable {
     public var untagged: [String] = []
     /// IDs of images that are gone.
     public var deletedImages: [Digest] = []
+    /// Digests of layers that are gone.
     public var deletedLayers: [Digest] = []
     /// Bytes of layer files that are gone.
     public var freedBytes: Int64 = 0

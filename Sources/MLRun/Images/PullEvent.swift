@@ -13,14 +13,19 @@ public enum PullEvent: Sendable {
 
 /// An image as its registry or archive names it.
 public struct ResolvedImage: Sendable {
+    /// In its full form.
     public let reference: String
+    /// Of the manifest for the platform that was asked for.
     public let manifestDigest: Digest
+    /// Lowest first.
     public let layers: [Descriptor]
 }
 
 /// An image in the store, and what bringing it there took.
 public struct PulledImage: Sendable {
+    /// What the store holds now.
     public let image: ImageRecord
+    /// Where the time went.
     public let timing: PullTiming
     /// Whether the reference named the same image before.
     public let wasUpToDate: Bool

@@ -1,4 +1,5 @@
 /// An image's configuration (image-spec, config.md): what to run, and which layers make its file system.
+/// Members without a comment mean what the specification's of that name mean.
 public struct ImageConfiguration: Sendable, Equatable {
     public var platform: Platform
     /// RFC 3339.
@@ -63,6 +64,7 @@ public struct ImageConfiguration: Sendable, Equatable {
 }
 
 /// Docker's HEALTHCHECK; times in nanoseconds, 0 for "inherit the default".
+/// Members without a comment mean what the specification's of that name mean.
 public struct ImageHealthcheck: Sendable, Equatable {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", command]`; empty to inherit.
     public var test: [String]

@@ -3,9 +3,11 @@
 public struct ImageReference: Hashable, Sendable, CustomStringConvertible {
     /// Host and port as written, `docker.io` where none was.
     public let registry: String
+    /// Without host, tag and digest, such as `library/busybox`.
     public let repository: String
     /// `latest` where neither tag nor digest was written; nil with a digest alone.
     public let tag: String?
+    /// What pins the image, where it was written.
     public let digest: Digest?
 
     public init(registry: String, repository: String, tag: String?, digest: Digest? = nil) {
@@ -17,11 +19,14 @@ public struct ImageReference: Hashable, Sendable, CustomStringConvertible {
 
     /// Why a text is no reference.
     public struct Invalid: Error, Sendable, Equatable, CustomStringConvertible {
+        /// As it was given.
         public let text: String
+        /// What is wrong with it.
         public let reason: String
         public var description: String { "invalid image reference \"\(text)\": \(reason)" }
     }
 
+    /// Reads what a person types. Throws ``Invalid`` for a text that the grammar does not have.
     public init(parsing text: String) throws(Invalid) {
         func invalid(_ reason: String) -> Invalid { Invalid(text: text, reason: reason) }
         if text.isEmpty { throw invalid("it is empty") }

@@ -1,4 +1,5 @@
 /// A pointer to content by digest (image-spec, descriptor.md).
+/// Members without a comment mean what the specification's of that name mean.
 public struct Descriptor: Sendable, Equatable {
     public var mediaType: String
     public var digest: Digest
@@ -38,6 +39,7 @@ public struct Descriptor: Sendable, Equatable {
 }
 
 /// What a manifest of an index was built for (image-spec, image-index.md).
+/// Members without a comment mean what the specification's of that name mean.
 public struct Platform: Sendable, Equatable, CustomStringConvertible {
     public var os: String
     public var architecture: String
@@ -91,6 +93,7 @@ public struct Platform: Sendable, Equatable, CustomStringConvertible {
 }
 
 /// An image manifest (image-spec, manifest.md; Docker's schema 2 has the same shape).
+/// Members without a comment mean what the specification's of that name mean.
 public struct ImageManifest: Sendable, Equatable {
     public var mediaType: String
     public var artifactType: String?
@@ -132,6 +135,7 @@ public struct ImageManifest: Sendable, Equatable {
 }
 
 /// An image index or Docker manifest list (image-spec, image-index.md).
+/// Members without a comment mean what the specification's of that name mean.
 public struct ImageIndex: Sendable, Equatable {
     public var mediaType: String
     public var manifests: [Descriptor]

@@ -1,4 +1,5 @@
 /// The media types of manifests, configurations and layers that are understood, OCI's and Docker's.
+/// Names without a comment are those of image-spec, media-types.md, and of Docker's schema 2.
 public enum MediaType {
     public static let ociIndex = "application/vnd.oci.image.index.v1+json"
     public static let ociManifest = "application/vnd.oci.image.manifest.v1+json"
@@ -15,6 +16,7 @@ public enum MediaType {
 
     /// What a client accepts when it asks a registry for a manifest.
     public static let manifests = [ociManifest, ociIndex, dockerManifest, dockerManifestList]
+    /// Those of indexes and manifest lists.
     public static let indexes: Set<String> = [ociIndex, dockerManifestList]
 }
 

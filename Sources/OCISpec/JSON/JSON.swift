@@ -17,11 +17,17 @@ public enum JSON: Sendable, Equatable {
         return object[name]
     }
 
+    /// The text of a string; nil for anything else.
     public var string: String? { if case .string(let value) = self { value } else { nil } }
+    /// The value of a boolean; nil for anything else.
     public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+    /// The elements of an array; nil for anything else.
     public var array: [JSON]? { if case .array(let value) = self { value } else { nil } }
+    /// The members of an object; nil for anything else.
     public var object: JSONObject? { if case .object(let value) = self { value } else { nil } }
+    /// The value of an integer that fits in an `Int`; nil for anything else.
     public var int: Int? { if case .integer(let value) = self { Int(exactly: value) } else { nil } }
+    /// Whether this is `null`.
     public var isNull: Bool { self == .null }
 
     /// The name of this value's type, as an error says it.
@@ -40,6 +46,7 @@ public enum JSON: Sendable, Equatable {
 
 /// The members of a JSON object in the order they were written; names are unique.
 public struct JSONObject: Sendable, Equatable {
+    /// In the order they were written.
     public private(set) var members: [(name: String, value: JSON)] = []
 
     public init() {}
@@ -61,7 +68,9 @@ public struct JSONObject: Sendable, Equatable {
         }
     }
 
+    /// Whether there are no members.
     public var isEmpty: Bool { members.isEmpty }
+    /// The number of members.
     public var count: Int { members.count }
 
     mutating func appendUnchecked(_ name: String, _ value: JSON) { members.append((name, value)) }
@@ -91,6 +100,7 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The place in the document's structure, such as `linux.resources.memory.limit` or `layers[2].digest`; empty for
     /// the document itself or when the text could not be parsed.
     public let path: String
+    /// What is wrong there.
     public let message: String
 
     public init(path: String, message: String) {

@@ -29,21 +29,27 @@ extension JSONObject {
     public mutating func set(_ name: String, _ value: String?) {
         if let value { self[name] = .string(value) }
     }
+    /// Sets a member unless there is nothing to say.
     public mutating func set(_ name: String, _ value: Bool?) {
         if let value { self[name] = .bool(value) }
     }
+    /// Sets a member unless there is nothing to say.
     public mutating func set(_ name: String, _ value: Double?) {
         if let value { self[name] = .number(value) }
     }
+    /// Sets a member unless there is nothing to say.
     public mutating func set(_ name: String, _ value: (some FixedWidthInteger)?) {
         if let value { self[name] = Int64(exactly: value).map(JSON.integer) ?? .unsigned(UInt64(value)) }
     }
+    /// Sets a member unless the list is empty.
     public mutating func set(_ name: String, _ values: [JSON]) {
         if !values.isEmpty { self[name] = .array(values) }
     }
+    /// Sets a member unless the list is empty.
     public mutating func set(_ name: String, _ values: [String]) {
         if !values.isEmpty { self[name] = .array(values.map(JSON.string)) }
     }
+    /// Sets a member unless the map is empty.
     public mutating func set(_ name: String, _ map: [String: String]) {
         if !map.isEmpty { self[name] = JSON(map) }
     }

@@ -2,14 +2,18 @@
 ///
 /// Models are read with `init(_ cursor: JSONCursor) throws(JSONError)` and written with `var json: JSON`.
 public struct JSONCursor: Sendable {
+    /// What stands here.
     public let value: JSON
+    /// Where this is, such as `layers[2].digest`; empty for the document itself.
     public let path: String
 
+    /// A place to read from; `path` is said in errors.
     public init(_ value: JSON, path: String = "") {
         self.value = value
         self.path = path
     }
 
+    /// An error about this place.
     public func failure(_ message: String) -> JSONError { JSONError(path: path, message: message) }
 
     private func mismatch(_ expected: String) -> JSONError {
@@ -33,11 +37,13 @@ public struct JSONCursor: Sendable {
 
     private func inner(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
 
+    /// This value, which must be a string.
     public func string() throws(JSONError) -> String {
         guard case .string(let text) = value else { throw mismatch("a string") }
         return text
     }
 
+    /// This value, which must be a boolean.
     public func bool() throws(JSONError) -> Bool {
         guard case .bool(let flag) = value else { throw mismatch("a boolean") }
         return flag
@@ -56,6 +62,7 @@ public struct JSONCursor: Sendable {
         return number
     }
 
+    /// This value, which must be a number; integers above 2^53 are rounded.
     public func double() throws(JSONError) -> Double {
         switch value {
         case .integer(let integer): return Double(integer)
@@ -65,11 +72,13 @@ public struct JSONCursor: Sendable {
         }
     }
 
+    /// The elements of this value, which must be an array.
     public func elements() throws(JSONError) -> [JSONCursor] {
         guard case .array(let elements) = value else { throw mismatch("an array") }
         return elements.enumerated().map { JSONCursor($1, path: "\(path)[\($0)]") }
     }
 
+    /// The members of this value, which must be an object, in the order they were written.
     public func members() throws(JSONError) -> [(name: String, cursor: JSONCursor)] {
         guard case .object(let object) = value else { throw mismatch("an object") }
         return object.members.map { ($0.name, JSONCursor($0.value, path: inner($0.name))) }
@@ -84,6 +93,7 @@ public struct JSONCursor: Sendable {
         return result
     }
 
+    /// The elements of this value, which must be an array of strings.
     public func strings() throws(JSONError) -> [String] {
         var result: [String] = []
         for element in try elements() { result.append(try element.string()) }

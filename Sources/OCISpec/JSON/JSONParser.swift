@@ -6,6 +6,7 @@ extension JSON {
         self = try parser.document()
     }
 
+    /// The same for a text.
     public init(parsing text: String) throws(JSONError) { try self.init(parsing: Array(text.utf8)) }
 }
 

@@ -2,6 +2,7 @@ extension JSON {
     /// The document as text: on one line, or with two spaces of indentation.
     public func text(pretty: Bool = false) -> String { String(decoding: bytes(pretty: pretty), as: UTF8.self) }
 
+    /// The document in UTF-8: on one line, or with two spaces of indentation.
     public func bytes(pretty: Bool = false) -> [UInt8] {
         var output: [UInt8] = []
         write(into: &output, indentation: pretty ? 0 : nil)

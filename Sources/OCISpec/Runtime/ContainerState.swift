@@ -1,4 +1,5 @@
 /// What `state` says of a container (runtime-spec, runtime.md).
+/// Members without a comment mean what the specification's of that name mean.
 public struct ContainerState: Sendable, Equatable {
     public enum Status: String, Sendable {
         case creating, created, running, stopped

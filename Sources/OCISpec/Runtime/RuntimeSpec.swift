@@ -1,4 +1,5 @@
 /// A container's configuration, `config.json` of the OCI runtime specification 1.3.0. What was absent is nil.
+/// Members without a comment mean what the specification's of that name mean.
 public struct RuntimeSpec: Sendable, Equatable {
     public var ociVersion: String
     public var root: Root?

@@ -1,6 +1,7 @@
 /// A signal by number or name (signal(7)), as images, callers and people write it: `TERM`, `SIGTERM`, `sigterm`, `15`,
 /// `SIGRTMIN+3`, `RTMAX-1`. Numbers are x86-64's and arm64's, which agree.
 public struct SignalName: Sendable, Hashable, CustomStringConvertible {
+    /// As signal(7) counts them on this machine.
     public let number: Int32
 
     /// A number from 1 to 64.
@@ -34,9 +35,13 @@ public struct SignalName: Sendable, Hashable, CustomStringConvertible {
         return number == Self.firstRealtime ? "SIGRTMIN" : "SIGRTMIN+\(number - Self.firstRealtime)"
     }
 
+    /// SIGHUP.
     public static let hangup = SignalName(trusted: 1)
+    /// SIGINT.
     public static let interrupt = SignalName(trusted: 2)
+    /// SIGKILL.
     public static let kill = SignalName(trusted: 9)
+    /// SIGTERM.
     public static let terminate = SignalName(trusted: 15)
 
     private init(trusted number: Int32) { self.number = number }

@@ -31,6 +31,7 @@ public struct BuildFacts: Sendable, Equatable {
 
     /// Also its default host name.
     public var replica: String
+    /// The group to start in, below the cgroup2 mount.
     public var cgroupsPath: String?
     /// The ids of the user namespace: container 0 is `hostID`. The same range is used for users and groups.
     public var userRange = RuntimeSpec.IDMap(containerID: 0, hostID: 1_000_000, size: 65536)
@@ -38,8 +39,11 @@ public struct BuildFacts: Sendable, Equatable {
     public var networkNamespace: String?
     /// Files of the host to show as /etc/hosts, /etc/hostname and /etc/resolv.conf.
     public var hostsFile: String?
+    /// See ``hostsFile``.
     public var hostnameFile: String?
+    /// See ``hostsFile``.
     public var resolverFile: String?
+    /// Whether the process gets a terminal.
     public var terminal = false
 
     public init(
@@ -51,8 +55,11 @@ public struct BuildFacts: Sendable, Equatable {
         self.lastCapability = lastCapability
     }
 
+    /// What the kernel calls a device by.
     public struct DeviceNumber: Sendable, Hashable {
+        /// The driver.
         public var major: Int64
+        /// The device of that driver.
         public var minor: Int64
 
         public init(major: Int64, minor: Int64) {
@@ -66,7 +73,9 @@ public struct BuildFacts: Sendable, Equatable {
 public struct BuildError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The setting, such as `cpus`, as ``ServiceSettings/json`` names it.
     public let setting: String
+    /// Lower case, no full stop.
     public let message: String
+    /// What to do about it.
     public let remedy: String
 
     public init(_ setting: String, _ message: String, remedy: String) {

@@ -8,6 +8,7 @@ public import OCISpec
 /// fills it in. Directories that the image declares as volumes are part of the writable layer and go with the
 /// replica; under a read-only root they are empty file systems in memory.
 public enum ContainerBuilder {
+    /// The container for an image, settings and facts. Throws ``BuildError`` for what cannot be had here.
     public static func build(
         _ image: ImageConfiguration, _ settings: ServiceSettings, _ facts: BuildFacts
     ) throws(BuildError) -> ContainerBuild {
@@ -91,9 +92,11 @@ public enum ContainerBuilder {
 
 /// A container that is ready to be launched but for its user.
 public struct ContainerBuild: Sendable, Equatable {
+    /// What to launch.
     public var spec: RuntimeSpec
     /// `user[:group]` to look up in the image's files; empty for root.
     public var user: String
+    /// What asks it to end.
     public var stopSignal: SignalName
     /// The processors that it was given exclusively, such as `0-3`; nil where its time is limited instead, or not.
     public var processors: String?

@@ -3,7 +3,9 @@ public import OCISpec
 
 /// What the supervisor or the way to it answers when it cannot do what was asked: one line of cause, one of remedy.
 public struct ControlError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// Lower case, no full stop; names the service, path or field.
     public let message: String
+    /// What to do about it, where there is something to say.
     public let remedy: String?
     /// What the program that asked should exit with; Docker's numbers: 125 for mlrun's own failures, 126 for a program
     /// that cannot be executed, 127 for one that is not there, 1 for a wrong name.

@@ -29,7 +29,9 @@ public enum ControlRequest: Sendable, Equatable {
 
     /// A step of a start and the time it took.
     public struct StartStep: Sendable, Equatable {
+        /// Which step.
         public var phase: StartPhase
+        /// How long it took.
         public var seconds: Double
 
         public init(_ phase: StartPhase, seconds: Double) {

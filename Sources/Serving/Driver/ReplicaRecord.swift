@@ -2,7 +2,9 @@ public import OCISpec
 
 /// What the supervisor writes down of a replica before it acts, so that the next supervisor finds everything.
 public struct ReplicaRecord: Sendable, Equatable {
+    /// The name of its service.
     public var service: String
+    /// Its own.
     public var id: ReplicaID
     /// The launch that all of this is about.
     public var attempt: Int
@@ -12,6 +14,7 @@ public struct ReplicaRecord: Sendable, Equatable {
     public var cgroup: String
     /// The first process; nil before it was created.
     public var process: ProcessIdentity?
+    /// The process that hands out sockets of its network namespace.
     public var agent: ProcessIdentity?
     /// The kernel's name of this boot: process numbers of another one mean nothing.
     public var boot: String
@@ -19,10 +22,13 @@ public struct ReplicaRecord: Sendable, Equatable {
     public var image: String
     /// The root file system's user, as the container sees it, for commands run in it later.
     public var user: RuntimeSpec.User?
+    /// Nanoseconds since 1970; nil before its program was executed.
     public var startedAt: Int64?
     /// The processors it has for itself, such as `0-3`.
     public var processors: String?
+    /// The steps of its start and their times.
     public var phases: [ControlRequest.StartStep]
+    /// Limits that this host could not set, and the like.
     public var warnings: [String]
     /// How the attempt before ended, and why.
     public var deathReport: DeathReport?

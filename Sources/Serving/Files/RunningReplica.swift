@@ -8,13 +8,16 @@ public import OCISpec
 /// A replica that runs, found through the files that its supervisor keeps: for programs that look into it, run commands
 /// in it or measure it, whether or not a supervisor runs.
 public struct RunningReplica: Sendable {
+    /// What the supervisor wrote down of it.
     public let record: ReplicaRecord
+    /// Those of its service.
     public let settings: ServiceSettings
     /// The first process.
     public let container: ContainerProcess
     private let image: ImageRecord
     private let host: HostSnapshot
 
+    /// Its control group.
     public var cgroup: Cgroup { Cgroup(path: record.cgroup) }
     /// What this host can do, as ``ExecRequest`` wants to know it.
     public var hostFacts: HostFacts { host.facts }

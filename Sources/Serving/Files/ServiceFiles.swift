@@ -4,6 +4,7 @@ public import LinuxSystem
 public struct ServiceFiles: Sendable, Hashable {
     /// `<root>/services/<name>`.
     public let directory: String
+    /// Of the service.
     public let name: String
     private let directories: MLRunDirectories
 
@@ -18,6 +19,7 @@ public struct ServiceFiles: Sendable, Hashable {
     /// The newest log file; `.1` and `.2` hold what is older.
     public var log: String { "\(directory)/log.jsonl" }
 
+    /// The files of one of its replicas.
     public func replica(_ id: ReplicaID) -> ReplicaFiles { ReplicaFiles(directories, service: self, id: id) }
 
     /// The names of all services that have a record.

@@ -8,6 +8,7 @@ public import OCISpec
 /// A container that lives no longer than the program that started it, as `mlrun run` makes it: no supervisor, no gateway,
 /// no restart.
 public struct ForegroundContainer: Sendable {
+    /// Its first process.
     public let process: ContainerProcess
     /// Limits that were asked for and could not be set, under `--limits=best-effort`.
     public let warnings: [String]

@@ -16,6 +16,7 @@ public struct ReplicaCommand: Sendable {
         case terminal(RuntimeSpec.ConsoleSize?)
     }
 
+    /// The command and its arguments.
     public var arguments: [String]
     /// `NAME=value`, before the replica's own.
     public var environment: [String] = []
@@ -23,6 +24,7 @@ public struct ReplicaCommand: Sendable {
     public var workingDirectory: String?
     /// `user[:group]`; nil for the replica's.
     public var user: String?
+    /// Where its input comes from and its output goes.
     public var streams = Streams.inherited(input: false)
 
     public init(_ arguments: [String]) { self.arguments = arguments }

@@ -6,9 +6,13 @@ public import LinuxSystem
 public struct LogQuery: Sendable, Equatable {
     /// Only the last so many records; nil for all.
     public var tail: Int?
+    /// Nothing older; nil for all.
     public var since: Timestamp?
+    /// Nothing newer; nil for all.
     public var until: Timestamp?
+    /// Of this replica only; nil for all.
     public var replica: ReplicaID?
+    /// Of these streams only.
     public var streams: Set<LogStream> = Set(LogStream.allCases)
 
     public init(tail: Int? = nil, since: Timestamp? = nil, until: Timestamp? = nil, replica: ReplicaID? = nil) {
@@ -18,6 +22,7 @@ public struct LogQuery: Sendable, Equatable {
         self.replica = replica
     }
 
+    /// Whether a record is to be shown; ``tail`` is not looked at.
     public func matches(_ record: LogRecord) -> Bool {
         streams.contains(record.stream) && (replica.map { $0 == record.replica } ?? true)
             && (since.map { record.time >= $0 } ?? true) && (until.map { record.time <= $0 } ?? true)

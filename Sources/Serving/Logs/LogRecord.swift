@@ -9,8 +9,11 @@ public enum LogStream: String, Sendable, CaseIterable {
 /// One line of a service's log: a JSON object on a line of its own, with the members `time`, `replica`, `stream`,
 /// `o`, `partial` where it is true, and `msg`.
 public struct LogRecord: Sendable, Equatable {
+    /// When the line was complete.
     public var time: Timestamp
+    /// Whose line it is.
     public var replica: ReplicaID
+    /// Where it was written to.
     public var stream: LogStream
     /// How many bytes the replica had written to the stream when this line was complete: where a supervisor goes on
     /// that finds the log after its predecessor was killed.

@@ -10,6 +10,7 @@ public struct LogRotation: Sendable, Equatable {
         self.files = files
     }
 
+    /// Whether a file of this many bytes is to be set aside.
     public func isFull(_ size: Int64) -> Bool { size >= fileSize }
 
     /// The paths of a log, newest first: `log`, `log.1`, `log.2`.

@@ -1,5 +1,6 @@
 /// A time of day in UTC, in nanoseconds since 1970.
 public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// Since 1970 in UTC; negative before.
     public let nanoseconds: Int64
 
     public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }

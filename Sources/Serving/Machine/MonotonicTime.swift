@@ -1,5 +1,6 @@
 /// A point on the kernel's monotonic clock in nanoseconds: the same for every process until the host starts again.
 public struct MonotonicTime: Sendable, Hashable, Comparable {
+    /// Of CLOCK_MONOTONIC.
     public let nanoseconds: Int64
 
     public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
@@ -23,7 +24,9 @@ extension Duration {
         return overflow ? (seconds < 0 ? .min : .max) : whole + attoseconds / 1_000_000_000
     }
 
+    /// Rounded towards zero; saturates as ``wholeNanoseconds``.
     public var wholeMilliseconds: Int64 { wholeNanoseconds / 1_000_000 }
 
+    /// For display and arithmetic that need not be exact.
     public var fractionalSeconds: Double { Double(wholeNanoseconds) / 1e9 }
 }

@@ -7,6 +7,7 @@ public enum ReplicaExit: Sendable, Hashable {
     /// The process ended while nobody who may ask was watching.
     case unknown
 
+    /// Whether it ended with exit code 0.
     public var isSuccess: Bool { self == .code(0) }
 
     /// The exit code as a shell and Docker give it: 128 + n for a signal, 255 where nothing is known.

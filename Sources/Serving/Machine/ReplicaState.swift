@@ -1,5 +1,6 @@
 /// The name of a replica: the service's name and a number that is never used twice, such as `sentiment-1`.
 public struct ReplicaID: Sendable, Hashable, RawRepresentable, CustomStringConvertible {
+    /// `<service>-<number>`.
     public let rawValue: String
 
     public init(rawValue: String) { self.rawValue = rawValue }
@@ -54,6 +55,7 @@ public enum ReplicaRoute: String, Sendable {
 
 /// A process for ever: a number is used again, number and start time together are not.
 public struct ProcessIdentity: Sendable, Hashable {
+    /// As the host sees it.
     public let pid: Int32
     /// Field 22 of /proc/PID/stat: clock ticks since the host started.
     public let startTime: UInt64
@@ -66,14 +68,21 @@ public struct ProcessIdentity: Sendable, Hashable {
 
 /// Everything the machine knows of one replica. All but ``observations`` survives on disk.
 public struct ReplicaState: Sendable, Equatable {
+    /// Never used again.
     public let id: ReplicaID
+    /// How far its life has come.
     public internal(set) var phase = ReplicaPhase.pending
     /// Counts the launches, 0 before the first. Messages of an earlier one are ignored.
     public internal(set) var attempt = 0
+    /// What it is to become.
     public internal(set) var goal = Goal.run
+    /// Its first process, between launch and end.
     public internal(set) var process: ProcessIdentity?
+    /// When this attempt's program was executed.
     public internal(set) var launchedAt: MonotonicTime?
+    /// When its port first took a connection.
     public internal(set) var portOpenAt: MonotonicTime?
+    /// When it was first ready.
     public internal(set) var readyAt: MonotonicTime?
     /// It shall be killed as soon as its launch is over.
     public internal(set) var forced = false
@@ -83,9 +92,11 @@ public struct ReplicaState: Sendable, Equatable {
     public internal(set) var ending: DeathCause?
     /// How the last attempt that ended did so.
     public internal(set) var lastDeath: DeathCause?
+    /// Ends since it was last healthy for long enough; they decide how long the next start waits.
     public internal(set) var failuresInARow = 0
     /// When it failed within ``RestartTiming/window``, oldest first.
     public internal(set) var recentFailures: [MonotonicTime] = []
+    /// It failed too often within ``RestartTiming/window``.
     public internal(set) var crashLooping = false
     /// Launches after the first.
     public internal(set) var restarts = 0
@@ -95,7 +106,9 @@ public struct ReplicaState: Sendable, Equatable {
     public internal(set) var contract: ProbeCandidate?
     /// Whether the explicit liveness probe has passed once in this attempt.
     public internal(set) var provedLife = false
+    /// What is armed, and for when.
     public internal(set) var timers: [ReplicaTimer: MonotonicTime] = [:]
+    /// What was seen lately; lost with the supervisor.
     public internal(set) var observations = Observations()
 
     init(_ id: ReplicaID) { self.id = id }
@@ -177,6 +190,7 @@ public struct Activity: Sendable, Equatable {
     }
 }
 
+/// What a check is for.
 public enum ProbeKind: String, Sendable, CaseIterable {
     /// While starting.
     case startup
@@ -184,6 +198,7 @@ public enum ProbeKind: String, Sendable, CaseIterable {
     case liveness
 }
 
+/// What a replica may wait for.
 public enum ReplicaTimer: String, Sendable, CaseIterable {
     /// The end of a back-off.
     case restart

@@ -27,10 +27,15 @@ public enum ServiceAction: Sendable, Equatable {
     case forget(ReplicaID)
 }
 
+/// A check that the driver is to make once.
 public struct ProbeRequest: Sendable, Equatable {
+    /// What the answer is taken for.
     public var kind: ProbeKind
+    /// What is asked.
     public var check: ProbeCheck
+    /// How long the answer may take.
     public var timeout: Duration
+    /// How long to wait before asking.
     public var after: Duration
 
     public init(kind: ProbeKind, check: ProbeCheck, timeout: Duration, after: Duration) {
@@ -43,7 +48,9 @@ public struct ProbeRequest: Sendable, Equatable {
 
 /// What is told to people and programs that follow a service.
 public struct ServiceNotice: Sendable, Equatable {
+    /// What happened.
     public var kind: Kind
+    /// To which replica; nil for the service as a whole.
     public var replica: ReplicaID?
     /// One sentence.
     public var text: String
@@ -54,6 +61,7 @@ public struct ServiceNotice: Sendable, Equatable {
         self.text = text
     }
 
+    /// What may happen; the raw values stand in the lines that `events` prints.
     public enum Kind: String, Sendable, CaseIterable {
         case starting, launched, portOpen = "port-open", ready, unready, died, restarting, crashLoop = "crashloop"
         case draining, stopping, killed, stopped, failed, startFailed = "start-failed"

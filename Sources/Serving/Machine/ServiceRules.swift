@@ -1,13 +1,20 @@
 /// The part of a service's settings that the machine decides by, with everything resolved that depends on the image.
 public struct ServiceRules: Sendable, Equatable {
+    /// How many are kept running.
     public var replicas: Int
+    /// When one that ended is started again.
     public var restart: RestartPolicy
+    /// How to tell that a replica can take requests.
     public var readiness: Readiness
+    /// How to tell that a replica is stuck.
     public var liveness: Liveness
+    /// How long a start may take.
     public var startup = StartupRules()
     /// The number of the signal that asks the server to end.
     public var stopSignal: Int32
+    /// From the stop signal to the kill.
     public var stopTimeout: Duration
+    /// How long requests in flight may take when a replica is to stop.
     public var drainTimeout: Duration
 
     /// How a replica is found ready to be given requests.
@@ -66,7 +73,9 @@ public struct StartupRules: Sendable, Equatable {
 
 /// The rhythm of a periodic probe.
 public struct ProbeTiming: Sendable, Equatable {
+    /// From one check to the next.
     public let period: Duration
+    /// How long an answer may take.
     public let timeout: Duration
     /// Failures in a row that change something.
     public let failures: Int
@@ -79,12 +88,15 @@ public struct ProbeTiming: Sendable, Equatable {
 
 /// How fast a replica that keeps ending is started again.
 public enum RestartTiming {
+    /// The delay after the first failure.
     public static let first = Duration.seconds(1)
+    /// No delay is longer.
     public static let longest = Duration.seconds(60)
     /// The delay is spread by this share both ways, so that replicas do not fall in step.
     public static let jitter = 0.1
     /// So many failures in ``window`` are a crash loop.
     public static let crashLoopFailures = 5
+    /// How far back failures count towards a crash loop.
     public static let window = Duration.seconds(600)
 
     /// 1 s, 2 s, 4 s … 60 s for the first, second, third failure in a row, times 0.9 to 1.1.

@@ -1,7 +1,10 @@
 /// A service as the machine sees it: a value from which everything can go on after the supervisor was killed.
 public struct ServiceState: Sendable, Equatable {
+    /// Of the service.
     public let name: String
+    /// What to act by.
     public internal(set) var rules: ServiceRules
+    /// What the user wants.
     public internal(set) var desired = Desired.stopped
     /// In the order they were made.
     public internal(set) var replicas: [ReplicaState] = []
@@ -19,10 +22,13 @@ public struct ServiceState: Sendable, Equatable {
         self.rules = rules
     }
 
+    /// What a user may want of a service.
     public enum Desired: String, Sendable { case running, stopped }
 
+    /// The replica with this id; nil when there is none any more.
     public func replica(_ id: ReplicaID) -> ReplicaState? { replicas.first { $0.id == id } }
 
+    /// How many replicas get requests.
     public var readyCount: Int { replicas.count { $0.phase == .ready } }
 
     /// No process, no mount and no cgroup of the service is left, and none will come.

@@ -2,7 +2,9 @@
 public struct ProbeCandidate: Sendable, Hashable {
     /// The server or rule it belongs to, such as `vLLM` or `HEALTHCHECK of the image`.
     public var name: String
+    /// What to ask for readiness.
     public var ready: ProbeCheck
+    /// What to ask for liveness.
     public var live: ProbeCheck
     /// How long an answer may take; nil for ``ProbeTiming``'s.
     public var timeout: Duration?

@@ -9,6 +9,7 @@ public enum ProbeVerdict: Sendable, Equatable {
     /// to try the next one.
     case unknownQuestion(String)
 
+    /// Whether the check passed.
     public var isPass: Bool { self == .pass }
 
     /// Why it is no pass.
@@ -48,6 +49,7 @@ extension ProbeCheck {
         }
     }
 
+    /// What an answer to this check means.
     public func verdict(of answer: ProbeAnswer) -> ProbeVerdict {
         switch (self, answer) {
         case (_, .refused): .fail("\(question) was refused: nothing listens there")

@@ -24,6 +24,7 @@ public enum DeathCause: Sendable, Hashable {
 }
 
 extension EndReason {
+    /// As people read it, within a sentence.
     public var sentence: String {
         switch self {
         case .stopRequested: "it was asked to stop"
@@ -37,6 +38,7 @@ extension EndReason {
 }
 
 extension DeathCause {
+    /// As people read it, within a sentence.
     public var sentence: String {
         switch self {
         case .exited(let status): status.sentence
@@ -56,6 +58,7 @@ extension DeathCause {
 }
 
 extension ReplicaExit {
+    /// As people read it, within a sentence.
     public var sentence: String {
         switch self {
         case .code(let code): "exit code \(code)"

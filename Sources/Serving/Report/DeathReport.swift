@@ -1,9 +1,14 @@
 /// Everything about the end of a replica that helps to prevent the next one.
 public struct DeathReport: Sendable, Equatable {
+    /// When it ended.
     public var time: Timestamp
+    /// Which replica.
     public var replica: ReplicaID
+    /// How it ended.
     public var cause: DeathCause
+    /// What was measured.
     public var facts: DeathFacts
+    /// What that means, and what to do.
     public var diagnosis: Diagnosis
 
     public init(time: Timestamp, replica: ReplicaID, cause: DeathCause, facts: DeathFacts) {
@@ -62,21 +67,31 @@ public struct DeathReport: Sendable, Equatable {
 public struct DeathFacts: Sendable, Equatable {
     /// Seconds it ran.
     public var uptime = Duration.zero
+    /// Launches after the first.
     public var restarts = 0
+    /// memory.max, in bytes.
     public var memoryLimit: Int64?
+    /// memory.peak, in bytes.
     public var memoryPeak: Int64?
     /// memory.stat's last reading, in bytes.
     public var anonymous: Int64?
+    /// Pages of files, in bytes.
     public var fileCache: Int64?
     /// Also what is in /dev/shm and other tmpfs: it counts against the limit.
     public var shared: Int64?
+    /// The kernel's own for these processes, in bytes.
     public var kernel: Int64?
+    /// Buffers of network connections, in bytes.
     public var sockets: Int64?
+    /// What was swapped out, in bytes.
     public var swap: Int64?
     /// How much each counter of memory.events rose.
     public var limitHits: Int64 = 0
+    /// Times that the limit was reached and nothing could be reclaimed.
     public var oomEvents: Int64 = 0
+    /// Processes killed for it.
     public var oomKills: Int64 = 0
+    /// Times that all of its processes were killed together.
     public var oomGroupKills: Int64 = 0
     /// PSI `full avg10` of memory, in percent.
     public var memoryPressure: Double?

@@ -2,7 +2,9 @@ public import OCISpec
 
 /// How long each step of a start took: what `--timing` prints and `inspect` shows.
 public struct StartReport: Sendable, Equatable {
+    /// One step of a start.
     public struct Step: Sendable, Equatable {
+        /// Which step.
         public var phase: StartPhase
         /// ``StartPhase/portOpen`` and ``StartPhase/ready`` count from exec, all others are the time of the step
         /// itself. nil for a step that happened within another one.
@@ -30,6 +32,7 @@ public struct StartReport: Sendable, Equatable {
         steps.sort { (order.firstIndex(of: $0.phase) ?? 0) < (order.firstIndex(of: $1.phase) ?? 0) }
     }
 
+    /// The time of a step; nil where it was not needed.
     public subscript(phase: StartPhase) -> Step? { steps.first { $0.phase == phase } }
 
     /// From the first step to ready, or to the last step there is: the port opens before ready and within its time.

@@ -1,5 +1,6 @@
 /// A port of the host that leads to a port of the service.
 public struct PublishedPort: Sendable, Hashable {
+    /// What the gateway speaks on a port.
     public enum TransportProtocol: String, Sendable, CaseIterable {
         /// Requests are balanced one by one, held while no replica is ready, and drained.
         case http
@@ -11,7 +12,9 @@ public struct PublishedPort: Sendable, Hashable {
     public var hostIP: String?
     /// 0 lets the kernel pick a free port.
     public var hostPort: UInt16
+    /// Where the server listens in the container.
     public var containerPort: UInt16
+    /// How connections are passed on.
     public var transport: TransportProtocol
 
     public init(

@@ -4,6 +4,7 @@ public struct ResourceUlimit: Sendable, Hashable {
     public var name: String
     /// nil for unlimited.
     public var soft: UInt64?
+    /// nil for unlimited.
     public var hard: UInt64?
 
     public init(name: String, soft: UInt64?, hard: UInt64?) {
@@ -18,6 +19,7 @@ public struct ResourceUlimit: Sendable, Hashable {
 
 /// A limit on one block device (io.max).
 public struct IODeviceLimit: Sendable, Hashable {
+    /// What is limited; the raw values are the words of io.max.
     public enum Measure: String, Sendable, CaseIterable {
         /// Bytes a second.
         case readBytes = "rbps"
@@ -28,7 +30,9 @@ public struct IODeviceLimit: Sendable, Hashable {
     }
     /// A path such as `/dev/sda`.
     public var device: String
+    /// What is limited.
     public var measure: Measure
+    /// Bytes or operations a second.
     public var limit: UInt64
 
     public init(device: String, measure: Measure, limit: UInt64) {

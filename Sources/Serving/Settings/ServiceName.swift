@@ -1,5 +1,6 @@
 /// The names of services: letters, digits, `_`, `.` and `-`, beginning with a letter or digit, at most 63 characters.
 public enum ServiceName {
+    /// Throws ``SettingError`` unless the text can be a service's name.
     public static func check(_ text: String) throws(SettingError) {
         func invalid(_ reason: String) -> SettingError {
             SettingError(

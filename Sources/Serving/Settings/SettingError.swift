@@ -2,7 +2,9 @@
 public struct SettingError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What the text should have been, such as `port` or `memory size`.
     public let kind: String
+    /// As it was given.
     public let text: String
+    /// What is wrong with it.
     public let reason: String
     /// The right form with an example, such as `write [ip:]host:container[/tcp|/http], such as 8080:8000`.
     public let remedy: String

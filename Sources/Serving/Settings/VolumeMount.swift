@@ -4,10 +4,14 @@ public struct VolumeMount: Sendable, Hashable {
     public var source: String
     /// Absolute, in the container.
     public var target: String
+    /// Whether the container cannot write to it.
     public var readOnly: Bool
+    /// Whether programs in it cannot be executed.
     public var noExec: Bool
+    /// Whether later mounts of the host appear in it.
     public var propagation: Propagation
 
+    /// How mounts spread (mount_namespaces(7)).
     public enum Propagation: String, Sendable, CaseIterable {
         case `private` = "rprivate"
         /// Mounts made on the host later appear inside.
@@ -28,6 +32,7 @@ public struct VolumeMount: Sendable, Hashable {
 
 /// A file system in memory, charged to the container.
 public struct TemporaryFileSystem: Sendable, Hashable {
+    /// Absolute, in the container.
     public var target: String
     /// Options of tmpfs(5) and mount flags, such as `size=64m` or `exec`.
     public var options: [String]
@@ -40,7 +45,9 @@ public struct TemporaryFileSystem: Sendable, Hashable {
 
 /// A device node of the host in the container.
 public struct DeviceMapping: Sendable, Hashable {
+    /// Absolute.
     public var source: String
+    /// Absolute, in the container.
     public var target: String
     /// Of `r`, `w` and `m`.
     public var permissions: String

@@ -40,6 +40,7 @@ extension VolumeMount {
         }
     }
 
+    /// As ``init(parsing:workingDirectory:)``, for absolute paths only.
     public init(parsing text: String) throws(SettingError) { try self.init(parsing: text, workingDirectory: nil) }
 
     /// The form that ``init(parsing:)`` reads.

@@ -2,6 +2,7 @@
 public struct SeccompError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The place below `linux.seccomp`, such as `syscalls[3].action`; empty when the filter as a whole is meant.
     public let field: String
+    /// What is wrong there, in one line.
     public let reason: String
 
     public init(field: String = "", reason: String) {
