@@ -145,14 +145,12 @@ struct ContainerAssembly: Sendable {
     ) throws(CgroupError) -> (Cgroup, [String]) {
         let policy: LimitPolicy = settings.limitPolicy == .strict ? .strict : .bestEffort
         var resources = spec.linux?.resources ?? .init()
-        var warnings: [String] = []
         if settings.limits.pids == ResourceLimits.defaultPids, host.facts.controllers?.contains("pids") != true {
             // Nobody asked for the default: a host that cannot limit processes starts the service all the same.
             resources.pids = nil
-            warnings.append("the number of processes is not limited: this host has no pids controller for cgroup v2")
         }
         let created = try host.hierarchy.create(path, resources: resources, policy: policy)
-        return (created.cgroup, warnings + created.warnings)
+        return (created.cgroup, created.warnings)
     }
 
     /// Sets the limits on a group that is removed again, so that one that cannot be had is known before anything changes.
