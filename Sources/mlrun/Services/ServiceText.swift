@@ -29,6 +29,11 @@ enum ServiceText {
         var table = Table(["PHASE", "TIME"])
         for phase in phases {
             table.add([phase["phase"]?.string ?? "", HumanUnits.duration(phase["seconds"]?.double ?? 0)])
+            // Layers are hashed, inflated and written while they arrive, so these have no time of their own.
+            if phase["phase"]?.string == "pull" {
+                table.add(["verify", "within pull"])
+                table.add(["unpack", "within pull"])
+            }
         }
         return table.text.split(separator: "\n").map(String.init)
     }
