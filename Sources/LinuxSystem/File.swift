@@ -142,24 +142,6 @@ public enum File {
         }
     }
 
-    /// Removes a directory with all it holds, following no symbolic link; one that is not there is no error.
-    public static func removeTree(_ path: String, in directory: Int32 = AT_FDCWD) throws(SystemError) {
-        if unlinkat(directory, path, 0) == 0 || errno == ENOENT { return }
-        guard errno == EISDIR || errno == EPERM else {
-            throw SystemError("remove", path: path, Errno(rawValue: errno))
-        }
-        do throws(SystemError) {
-            let opened = try open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, in: directory)
-            for name in try list(opened.rawValue, path: path) { try removeTree(name, in: opened.rawValue) }
-        } catch {
-            if error.errno == .noSuchFile { return }
-            throw error
-        }
-        if unlinkat(directory, path, AT_REMOVEDIR) < 0, errno != ENOENT {
-            throw SystemError("remove the directory", path: path, Errno(rawValue: errno))
-        }
-    }
-
     /// The names in an open directory without `.` and `..`, in no order.
     public static func list(_ directory: Int32, path: String? = nil) throws(SystemError) -> [String] {
         let copy = try check(mlr_open(directory, ".", O_RDONLY | O_DIRECTORY, 0), "read the directory", path: path)
