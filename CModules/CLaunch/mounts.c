@@ -99,12 +99,12 @@ int mlr_step_node(struct player *player, const struct mlr_step *step) {
     if (mknodat(parent, name, step->mode, device) < 0) {
         result = -errno;
         struct stat status;
-        // An image without a /dev of its own mounted over it may bring the node along.
+        // An image without a /dev of its own mounted over it may bring the node along, and a mount may have bound the
+        // host's, whose owner is not to be changed.
         if (result == -EEXIST && fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
             (status.st_mode & S_IFMT) == (step->mode & S_IFMT) && status.st_rdev == device)
             result = 0;
-    }
-    if (result == 0 && fchownat(parent, name, step->owner, step->group, AT_SYMLINK_NOFOLLOW) < 0) result = -errno;
+    } else if (fchownat(parent, name, step->owner, step->group, AT_SYMLINK_NOFOLLOW) < 0) result = -errno;
     close(parent);
     return result;
 }
@@ -134,7 +134,14 @@ static int file_mask(struct player *player) {
         }
         player->null = opened;
     }
-    return mlr_clone_tree(player->null, 0);
+    int tree = mlr_clone_tree(player->null, 0);
+    if (tree < 0) return tree;
+    // It is the host's own: a container's root must not change its mode or owner. Reading and writing a device needs no
+    // writable mount.
+    int result = mlr_set_mount(tree, 0, ATTRIBUTE_READ_ONLY, 0, 0);
+    if (result == 0) return tree;
+    close(tree);
+    return result;
 }
 
 /* One empty file system serves every masked directory: a mount of its own for each would cost superblocks and shrinkers. */

@@ -104,9 +104,16 @@ static int open_null(struct player *player) {
     return opened;
 }
 
-/* A program that opens /dev/stdout again needs to own what is behind it. Not every file can be given away. */
+/* A program that opens /dev/stdout again needs to own what is behind it. Only pipes are given away: files and terminals of
+   the caller stay the caller's when the container is gone. */
 static void give_away(int descriptor, uint32_t owner) {
-    if (!mlr_is_null(descriptor)) (void)!fchown(descriptor, owner, (gid_t)-1);
+    struct stat status;
+    if (fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode)) (void)!fchown(descriptor, owner, (gid_t)-1);
+}
+
+/* Through the host's null device a container's root could change its mode or owner; entry points do so with /dev/stdout. */
+static int own_null(struct player *player, int source) {
+    return source >= 0 && mlr_is_null(source) ? open_null(player) : source;
 }
 
 static int place_extra(const struct mlr_launch *launch, int lowest) {
@@ -132,8 +139,8 @@ int mlr_step_streams(struct player *player, const struct mlr_step *step) {
     int sources[3];
     for (int i = 0; i < 3; i++) {
         int source = player->terminal >= 0         ? player->terminal
-                     : launch->inherit_streams   ? i
-                     : launch->streams[i] >= 0 ? launch->streams[i]
+                     : launch->inherit_streams   ? own_null(player, i)
+                     : launch->streams[i] >= 0 ? own_null(player, launch->streams[i])
                                                  : open_null(player);
         sources[i] = source < 0 ? source : lift(source, lowest);
         if (sources[i] < 0) return sources[i];

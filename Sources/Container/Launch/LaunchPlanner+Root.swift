@@ -180,6 +180,11 @@ extension LaunchPlanner {
     /// A device node, or where the kernel allows none to be made the host's own, shown at the same path.
     private mutating func addDevice(_ node: DeviceNode) {
         if node.type == "p" || (!has(.user) && host.capabilities.contains(.mknod)) { return add(.node(node)) }
-        add(.bind(BindMount(source: node.path, target: node.path, isRecursive: false)))
+        // Read-only keeps the owner and mode of the host's node; reading and writing the device itself stays possible.
+        add(
+            .bind(
+                BindMount(
+                    source: node.path, target: node.path, isRecursive: false,
+                    attributes: MountAttributes(set: MountAttributes.readOnly))))
     }
 }

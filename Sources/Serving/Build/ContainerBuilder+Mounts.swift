@@ -69,7 +69,8 @@ extension ContainerBuilder {
         result += settings.devices.map { device in
             RuntimeSpec.Mount(
                 destination: device.target, type: "none", source: device.source,
-                options: ["bind", "rprivate", "nosuid", "noexec", "rw", "dev"])
+                // Read-only keeps the owner and mode of the host's node; the device itself can be written all the same.
+                options: ["bind", "rprivate", "nosuid", "noexec", "ro", "dev"])
         }
         if let program = facts.initProgram, settings.usesInit {
             result.append(
