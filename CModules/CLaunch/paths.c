@@ -181,15 +181,27 @@ int mlr_write_procfs(struct player *player, const char *path, const char *text) 
     return opened < 0 ? opened : write_once(opened, text);
 }
 
-int mlr_open_own_procfs(struct player *player, const char *path, int flags) {
-    char full[128];
+/* "self" is a link; the number behind it depends on which pid namespace this procfs shows. */
+static int own_path(struct player *player, const char *path, char *full, size_t room) {
     int procfs = mlr_procfs(player);
     if (procfs < 0) return procfs;
-    // "self" is a link; the number behind it depends on which pid namespace this procfs shows.
     ssize_t length = readlinkat(procfs, "self", full, 32);
     if (length < 0) return -errno;
     full[length] = 0;
-    size_t used = mlr_append(full, sizeof full, (size_t)length, "/");
-    mlr_append(full, sizeof full, used, path);
+    size_t used = mlr_append(full, room, (size_t)length, "/");
+    mlr_append(full, room, used, path);
+    return procfs;
+}
+
+int mlr_write_own_procfs(struct player *player, const char *path, const char *text) {
+    char full[128];
+    int procfs = own_path(player, path, full, sizeof full);
+    return procfs < 0 ? procfs : mlr_write_procfs(player, full, text);
+}
+
+int mlr_open_own_procfs(struct player *player, const char *path, int flags) {
+    char full[128];
+    int procfs = own_path(player, path, full, sizeof full);
+    if (procfs < 0) return procfs;
     RESULT(openat(procfs, full, flags | O_CLOEXEC));
 }

@@ -80,12 +80,7 @@ static int sysctl_(struct player *player, const struct mlr_step *step) {
 }
 
 static int own_attribute(struct player *player, const struct mlr_step *step) {
-    int opened = mlr_open_own_procfs(player, step->path, O_WRONLY);
-    if (opened < 0) return opened;
-    ssize_t written = write(opened, step->text, strlen(step->text));
-    int result = written < 0 ? -errno : 0;
-    close(opened);
-    return result;
+    return mlr_write_own_procfs(player, step->path, step->text);
 }
 
 static int play_step(struct player *player, const struct mlr_step *step) {

@@ -60,6 +60,7 @@ int mlr_make_target(struct player *player, const char *path, bool file, uint64_t
 int mlr_make_parent(struct player *player, const char *path, const char **name);
 int mlr_procfs(struct player *player);
 int mlr_write_procfs(struct player *player, const char *path, const char *text);
+int mlr_write_own_procfs(struct player *player, const char *path, const char *text);
 int mlr_open_own_procfs(struct player *player, const char *path, int flags);
 size_t mlr_append(char *buffer, size_t room, size_t used, const char *text);
 size_t mlr_append_number(char *buffer, size_t room, size_t used, unsigned long number);
