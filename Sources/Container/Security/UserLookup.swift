@@ -171,14 +171,15 @@ public enum UserLookup {
 
     /// An account file of the container; nil where there is none.
     private static func database(_ path: String, root: Int32, for text: String) throws(UserError) -> String? {
-        // The image decides what this name is: a FIFO must not block, a device must not be read.
+        // The image decides what this name is: a FIFO must not block, and to open a device can do something already, so
+        // that nothing is opened before it is known to be a file.
         do throws(SystemError) {
-            let file = try File.open(
-                path, O_RDONLY | O_NONBLOCK | O_NOCTTY, in: root,
-                resolve: Int(MLR_RESOLVE_IN_ROOT) | Int(MLR_RESOLVE_NO_MAGICLINKS))
-            guard try File.status(of: file.rawValue).mode & UInt32(S_IFMT) == UInt32(S_IFREG) else {
+            let found = try File.open(
+                path, MLR_O_PATH, in: root, resolve: Int(MLR_RESOLVE_IN_ROOT) | Int(MLR_RESOLVE_NO_MAGICLINKS))
+            guard try File.status(of: found.rawValue).mode & UInt32(S_IFMT) == UInt32(S_IFREG) else {
                 throw SystemError("read, since it is no regular file,", path: path, .invalidArgument)
             }
+            let file = try File.open("/proc/self/fd/\(found.rawValue)", O_RDONLY)
             return String(decoding: try File.readAll(file.rawValue, limit: 16 << 20, path: path), as: UTF8.self)
         } catch {
             if error.errno == .noSuchFile || error.errno == .notADirectory { return nil }
