@@ -1,3 +1,4 @@
+internal import Container
 internal import Glibc
 internal import LinuxSystem
 internal import Serving
@@ -28,8 +29,11 @@ private func run() -> Int32 {
         return 125
     }
     do throws(SystemError) {
-        let own = try File.readLink("/proc/self/exe")
-        let gateway = "\(File.parent(of: own))/mlrun-gateway"
+        do throws(SystemError) { try SealedProgram.enter() } catch {
+            // Without the right to mount no container can be made either; that is told when one is wanted.
+            say("mlrund: warning: \(error)")
+        }
+        let gateway = "\(File.parent(of: try SealedProgram.path()))/mlrun-gateway"
         do throws(ControlError) { try Supervisor.run(.fromEnvironment(), gateway: gateway) } catch {
             say("mlrund: \(error.message)")
             if let remedy = error.remedy { say("  \(remedy)") }

@@ -134,9 +134,12 @@ int mlr_launch(const struct mlr_launch *launch, int *pid, int *pidfd);
    it, or -errno when it could not be run. Async-signal-safe. */
 int mlr_run_hook(const struct mlr_hook *hook, int input, const char *directory);
 
-/* Executes the calling program again from a read-only mount of its own file, with the same arguments. Returns 0 when it runs from
+/* Executes the calling program again from a read-only mount of its own file, with its path and the same arguments. Returns 0 when it runs from
    one already, or -errno when that is not to be had, as without CAP_SYS_ADMIN. For a single-threaded start of main. */
 int mlr_run_sealed(char *const *arguments, char *const *environment);
+
+/* The path of the file that the calling program was started from, also after mlr_run_sealed. Returns 0 or -errno. */
+int mlr_program_path(char *const *arguments, char *path, size_t room);
 
 /* A process that does nothing but hold new namespaces open. */
 struct mlr_holder {
