@@ -45,6 +45,13 @@ struct JSONTests {
         #expect(throws: JSONError.self) { try JSON(parsing: [0x22, 0xFF, 0x22]) }
     }
 
+    @Test("no text can bring a command for the terminal through a document")
+    func controls() throws {
+        let hostile: JSON = .string("\u{1B}[2J\u{9B}31m\u{7F}\u{80}\u{9F}\u{A0}é")
+        #expect(hostile.text() == #""\u001b[2J\u009b31m\u007f\u0080\u009f"# + "\u{A0}é\"")
+        #expect(try JSON(parsing: hostile.text()) == hostile)
+    }
+
     @Test("nesting has an end, so no document can exhaust the stack")
     func deepNesting() {
         let deep = String(repeating: "[", count: 100_000)

@@ -64,6 +64,10 @@ extension JSON {
             case 0..<0x20, 0x7F:
                 let digits = String(byte, radix: 16)
                 output.append(contentsOf: "\\u00\(digits.utf8.count == 1 ? "0" : "")\(digits)".utf8)
+            case 0x80...0x9F where output.last == 0xC2:
+                // U+0080 to U+009F: a terminal takes some of them, such as CSI, for the start of a command.
+                output.removeLast()
+                output.append(contentsOf: "\\u00\(String(byte, radix: 16))".utf8)
             default: output.append(byte)
             }
         }
