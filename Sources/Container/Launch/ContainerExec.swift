@@ -20,12 +20,15 @@ public struct ExecRequest: Sendable {
     public var extraDescriptors: [SharedDescriptor]
     /// A directory for compiled seccomp programs; nil compiles anew.
     public var seccompCache: String?
+    /// A session keyring of this name instead of the caller's, whose keys the process would possess; nil keeps those.
+    public var keyring: String?
 
     public init(
         container: ContainerProcess, host: HostFacts, process: RuntimeSpec.Process, seccomp: RuntimeSpec.Seccomp? = nil,
         cgroup: SharedDescriptor? = nil, streams: LaunchRequest.Streams = .inherited,
-        extraDescriptors: [SharedDescriptor] = [], seccompCache: String? = nil
+        extraDescriptors: [SharedDescriptor] = [], seccompCache: String? = nil, keyring: String? = nil
     ) {
+        self.keyring = keyring
         self.container = container
         self.host = host
         self.process = process
@@ -50,7 +53,7 @@ public enum ContainerExec {
         do throws(PlanError) {
             plan = try LaunchPlanner.plan(
                 exec: request.process, seccomp: request.seccomp, container: request.container.pid,
-                host: request.host, joining: kinds)
+                host: request.host, joining: kinds, keyring: request.keyring)
         } catch { throw .setting(path: error.problems.first?.path ?? "", error.problems.first?.message ?? "") }
         let launch = LaunchRequest(
             plan: plan, root: nil, streams: request.streams, cgroup: request.cgroup,

@@ -49,11 +49,11 @@ public struct LaunchPlanner {
     /// Plans a further process of a running container, `joining` those of its namespaces that are not the caller's.
     public static func plan(
         exec process: RuntimeSpec.Process, seccomp: RuntimeSpec.Seccomp?, container: Int32, host: HostFacts,
-        joining kinds: [RuntimeSpec.Namespace.Kind]
+        joining kinds: [RuntimeSpec.Namespace.Kind], keyring: String? = nil
     ) throws(PlanError) -> LaunchPlan {
         let linux = RuntimeSpec.Linux(seccomp: seccomp)
         let spec = RuntimeSpec(process: process, linux: linux)
-        var planner = LaunchPlanner(spec: spec, linux: linux, host: host, options: Options())
+        var planner = LaunchPlanner(spec: spec, linux: linux, host: host, options: Options(keyring: keyring))
         planner.problems = process.problems(path: "process")
         // A cgroup namespace is joined by the process itself: its parent may stay outside the container's cgroup.
         if kinds.contains(.user) { planner.add(.becomeRoot(tolerant: false)) }

@@ -93,7 +93,7 @@ extension ContainerDirectory {
     ) throws(ContainerError) -> LaunchRequest {
         let choices = LaunchPlanner.Options(
             bundle: options.bundle, isGated: !options.startsAtOnce,
-            keyring: options.makesKeyring ? "_ses.\(made.id)" : nil, cgroup: made.cgroup?.path)
+            keyring: options.makesKeyring ? Self.keyring(of: made.id) : nil, cgroup: made.cgroup?.path)
         let plan: LaunchPlan
         do throws(PlanError) { plan = try LaunchPlanner.plan(spec, host: host, options: choices) } catch {
             throw .configuration("\(error)")
@@ -157,6 +157,9 @@ extension ContainerDirectory {
             ? .exists(id)
             : .system(SystemError("create the directory", path: directory(id), Errno(rawValue: errno)))
     }
+
+    /// The name of a container's session keyring.
+    static func keyring(of id: String) -> String { "_ses.\(id)" }
 
     static func rootPath(_ spec: RuntimeSpec, bundle: String) -> String {
         let path = spec.root?.path ?? ""

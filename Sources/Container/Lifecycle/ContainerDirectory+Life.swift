@@ -89,7 +89,7 @@ extension ContainerDirectory {
         do throws(SystemError) { host = try HostFacts.discover() } catch { throw .system(error) }
         var request = ExecRequest(
             container: container, host: host, process: process, seccomp: spec.linux?.seccomp, streams: streams,
-            extraDescriptors: extraDescriptors, seccompCache: seccompCache)
+            extraDescriptors: extraDescriptors, seccompCache: seccompCache, keyring: Self.keyring(of: id))
         if let cgroup = record.cgroup {
             do throws(CgroupError) { request.cgroup = SharedDescriptor(try Cgroup(path: cgroup).openDirectory()) } catch
             {

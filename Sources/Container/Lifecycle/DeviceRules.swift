@@ -1,9 +1,10 @@
-internal import OCISpec
+public import OCISpec
 
 /// The rules that every container's device filter ends with, whatever its configuration denies: the devices that the
 /// specification says a container has (config-linux.md, default devices).
-enum DeviceRules {
-    static func complete(_ rules: [RuntimeSpec.Resources.DeviceRule]) -> [RuntimeSpec.Resources.DeviceRule] {
+public enum DeviceRules {
+    /// These rules, and after them those for the devices that every container may use.
+    public static func complete(_ rules: [RuntimeSpec.Resources.DeviceRule]) -> [RuntimeSpec.Resources.DeviceRule] {
         rules + nodes
             + numbers.map { major, minor in
                 .init(allow: true, type: "c", major: major, minor: minor, access: "rwm")

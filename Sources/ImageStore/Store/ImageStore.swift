@@ -22,7 +22,7 @@ public struct ImageStore: Sendable {
         do throws(SystemError) {
             // Only what holds everything else is private: layers are mounted from within.
             if !File.exists(locksReady) {
-                try File.makeDirectories(directories.root, mode: 0o711)
+                try File.makeDirectories(directories.root, mode: 0o700)
                 for path in [directories.layers, diffIDs, directories.blobs, directories.images, directories.ingest] {
                     try File.makeDirectories(path, mode: 0o700)
                 }

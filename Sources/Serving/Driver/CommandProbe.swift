@@ -15,6 +15,7 @@ struct CommandProbe: Sendable {
     let cgroup: Cgroup
     let timeout: Duration
     let seccompCache: String
+    let keyring: String
 
     func run() -> ProbeAnswer {
         do throws(LaunchError) {
@@ -28,6 +29,7 @@ struct CommandProbe: Sendable {
     private func start() throws(LaunchError) -> (SharedDescriptor, ContainerProcess) {
         var request = ExecRequest(container: container, host: host, process: process, seccomp: seccomp)
         request.seccompCache = seccompCache
+        request.keyring = keyring
         let reader: SharedDescriptor
         do throws(SystemError) {
             let pipe = try DescriptorPair.pipe()
@@ -46,12 +48,13 @@ struct CommandProbe: Sendable {
     private func wait(_ child: ContainerProcess, output: Int32) -> ProbeAnswer {
         let deadline = EventLoop.now + UInt64(max(0, timeout.wholeNanoseconds))
         var text: [UInt8] = []
+        var isOpen = true
         _ = mlr_set_nonblocking(output, true)
         while true {
             let left = Int64(deadline) - Int64(EventLoop.now)
             var entries = [
                 pollfd(fd: child.pidfd, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: text.count < Self.mostOutput ? output : -1, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: isOpen && text.count < Self.mostOutput ? output : -1, events: Int16(POLLIN), revents: 0),
             ]
             if left <= 0 || poll(&entries, 2, Int32(clamping: left / 1_000_000 + 1)) == 0 {
                 _ = try? child.kill()
@@ -61,6 +64,8 @@ struct CommandProbe: Sendable {
                 var buffer = [UInt8](repeating: 0, count: 4096)
                 let got = read(output, &buffer, buffer.count)
                 if got > 0 { text.append(contentsOf: buffer[..<got]) }
+                // A command that closes its output and goes on would keep the descriptor ready for ever.
+                if got == 0 { isOpen = false }
             }
             if entries[0].revents != 0 {
                 guard let status = try? child.poll() else { return .failed("how the command ended is not known") }

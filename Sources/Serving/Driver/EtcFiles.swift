@@ -9,7 +9,7 @@ struct EtcFiles {
     var resolver: String { "\(directory)/resolv.conf" }
 
     func write(hostname name: String, network: ServiceSettings.Network) throws(SystemError) {
-        try File.makeDirectories(directory, mode: 0o711)
+        try File.makeDirectories(directory, mode: 0o700)
         let hostsText: String
         var resolverText = ""
         switch network {

@@ -69,9 +69,19 @@ struct ReplicaLauncher: Sendable {
 
     /// The container opens /dev/stdout again by its own rights.
     private func giveOutput(to user: RuntimeSpec.User?, slot: Int) throws(ControlError) {
-        let base = settings.usesHostUserNamespace ? 0 : HostSnapshot.userRange(slot).hostID
-        for stream in [output, errors]
-        where fchown(stream.rawValue, base + (user?.uid ?? 0), base + (user?.gid ?? 0)) < 0 {
+        let uid = user?.uid ?? 0
+        let gid = user?.gid ?? 0
+        var base: UInt32 = 0
+        if !settings.usesHostUserNamespace {
+            let range = HostSnapshot.userRange(slot)
+            guard uid < range.size, gid < range.size else {
+                throw ControlError(
+                    "the user \(uid):\(gid) is outside of the \(range.size) ids of the container's user namespace",
+                    remedy: "give another with --user, or leave the user namespace with --userns host")
+            }
+            base = range.hostID
+        }
+        for stream in [output, errors] where fchown(stream.rawValue, base + uid, base + gid) < 0 {
             throw ControlError(SystemError("change the owner of the output", Errno(rawValue: errno)))
         }
     }
@@ -115,7 +125,7 @@ struct PhaseClock {
 
 extension ReplicaRecord {
     func write(_ files: ReplicaFiles) throws(SystemError) {
-        try File.makeDirectories(files.directory, mode: 0o711)
+        try File.makeDirectories(files.directory, mode: 0o700)
         // Only this process's death matters: after a power cut no replica is left that the record could lead to.
         try File.replace(files.record, with: json.bytes(pretty: true), durable: false)
     }

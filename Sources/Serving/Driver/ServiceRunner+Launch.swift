@@ -41,7 +41,7 @@ extension ServiceRunner {
         replica.record.phases = []
         replica.record.warnings = []
         try replica.record.write(replica.files)
-        try File.makeDirectories(replica.files.runtimeDirectory, mode: 0o711)
+        try File.makeDirectories(replica.files.runtimeDirectory, mode: 0o700)
         let output = replica.files.output
         // The container's user gets them once it is known.
         try LogPump.prepare(output, log: log, uid: 0, gid: 0)

@@ -46,7 +46,8 @@ extension ServiceRunner {
         }
         let probe = CommandProbe(
             container: container, host: context.host.facts, process: build.process, seccomp: build.seccomp,
-            cgroup: replica.cgroup, timeout: request.timeout, seccompCache: context.directories.seccompCache)
+            cgroup: replica.cgroup, timeout: request.timeout, seccompCache: context.directories.seccompCache,
+            keyring: ContainerAssembly.keyring(of: replica.record.id))
         let generation = replica.probeGeneration
         loop.work {
             probe.run()

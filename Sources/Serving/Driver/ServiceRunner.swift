@@ -78,7 +78,7 @@ final class ServiceRunner {
         self.state = state
         callerPhases = phases
         files = ServiceFiles(context.directories, name: settings.name)
-        try File.makeDirectories(files.directory, mode: 0o711)
+        try File.makeDirectories(files.directory, mode: 0o700)
         log = try ServiceLog(files.log)
     }
 

@@ -40,10 +40,12 @@ public final class Supervisor {
             throw ControlError("mlrund must run as root", remedy: "use sudo, or the systemd unit")
         }
         do throws(SystemError) {
-            try File.makeDirectories(directories.root, mode: 0o711)
-            try File.makeDirectories(directories.services, mode: 0o711)
+            // Programs that are setuid in a container's files must not be within reach of the host's users
+            // (CVE-2021-41103).
+            try File.makeDirectories(directories.root, mode: 0o700)
+            try File.makeDirectories(directories.services, mode: 0o700)
             try File.makeDirectories(directories.state, mode: 0o711)
-            try File.makeDirectories(directories.replicas, mode: 0o711)
+            try File.makeDirectories(directories.replicas, mode: 0o700)
             guard let lock = try FileLock(trying: directories.supervisorLock, exclusive: true) else {
                 let pid = (try? File.readText(directories.supervisorPidFile))?.split(separator: "\n").first
                 throw SystemError(

@@ -23,7 +23,7 @@ extension Supervisor {
         let log = "\(directories.root)/mlrund.log"
         let started: (identity: ProcessIdentity, pidfd: SharedDescriptor)
         do throws(SystemError) {
-            try File.makeDirectories(directories.root, mode: 0o711)
+            try File.makeDirectories(directories.root, mode: 0o700)
             try File.makeDirectories(directories.state, mode: 0o711)
             let null = try File.open("/dev/null", O_RDWR)
             let output = try File.open(log, O_WRONLY | O_CREAT | O_APPEND, mode: 0o600)

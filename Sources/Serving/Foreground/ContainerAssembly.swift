@@ -39,7 +39,7 @@ struct ContainerAssembly: Sendable {
     ) throws(ControlError) -> Prepared {
         do throws(SystemError) {
             for directory in [files.directory, files.scratch, files.etc] {
-                try File.makeDirectories(directory, mode: 0o711)
+                try File.makeDirectories(directory, mode: 0o700)
             }
         } catch {
             throw ControlError(error)
@@ -48,7 +48,8 @@ struct ContainerAssembly: Sendable {
         mounted()
         let build = try self.build(id, slot: slot, root: root, terminal: terminal)
         let plan: LaunchPlan
-        let options = LaunchPlanner.Options(endsWithLauncher: endsWithLauncher)
+        // What the caller's session may read of the kernel's keys is not the container's business.
+        let options = LaunchPlanner.Options(keyring: Self.keyring(of: id), endsWithLauncher: endsWithLauncher)
         do throws(PlanError) { plan = try LaunchPlanner.plan(build.spec, host: host.facts, options: options) } catch {
             throw ControlError("the container cannot be made on this host: \(error)")
         }
@@ -60,6 +61,9 @@ struct ContainerAssembly: Sendable {
         }
         return Prepared(request: request, build: build, cgroup: cgroup, warnings: warnings)
     }
+
+    /// The name of a container's session keyring.
+    static func keyring(of id: ReplicaID) -> String { "_ses.\(id)" }
 
     static func failure(_ error: LaunchError) -> ControlError {
         let remedy: String? =
@@ -126,6 +130,7 @@ struct ContainerAssembly: Sendable {
     private func makeCgroup(
         _ spec: RuntimeSpec, _ id: ReplicaID
     ) throws(ControlError) -> (Cgroup, [String]) {
+        let rules = settings.usesHostUserNamespace || !settings.devices.isEmpty ? try deviceRules() : nil
         do throws(CgroupError) {
             let path = host.cgroupPath(id)
             let old = try host.hierarchy.group(at: path)
@@ -134,7 +139,13 @@ struct ContainerAssembly: Sendable {
                 _ = try old.waitUntilEmpty(deadline: mlr_monotonic_nanoseconds() + 5_000_000_000)
                 try old.remove()
             }
-            return try Self.createCgroup(path, spec, settings, host)
+            let (cgroup, warnings) = try Self.createCgroup(path, spec, settings, host)
+            guard let rules else { return (cgroup, warnings) }
+            do throws(CgroupError) { try DeviceFilter.apply(rules, to: cgroup) } catch {
+                try? cgroup.remove()
+                throw error
+            }
+            return (cgroup, warnings)
         } catch {
             throw ControlError(error.cause, remedy: error.remedy)
         }
@@ -163,5 +174,21 @@ struct ContainerAssembly: Sendable {
         } catch {
             throw ControlError(error.cause, remedy: error.remedy)
         }
+    }
+
+    /// Outside of a user namespace a container with the right to make device nodes could reach every disk: only the devices
+    /// it was given, and those that every container has, can be opened.
+    private func deviceRules() throws(ControlError) -> [RuntimeSpec.Resources.DeviceRule] {
+        var rules: [RuntimeSpec.Resources.DeviceRule] = [.init(allow: false, access: "rwm")]
+        do throws(SystemError) {
+            for device in settings.devices {
+                let node = try HostDevice(lookingUp: device.source)
+                let nodes = if let node { [node] } else { try HostDevice.all(below: device.source) }
+                rules += nodes.filter { $0.kind != .fifo }.map { $0.rule(access: device.permissions) }
+            }
+        } catch {
+            throw ControlError(error, remedy: "name devices of this host with --device")
+        }
+        return DeviceRules.complete(rules)
     }
 }

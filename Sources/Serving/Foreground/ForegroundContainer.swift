@@ -16,7 +16,8 @@ public struct ForegroundContainer: Sendable {
     private let cgroup: Cgroup
     private let place: Place
 
-    /// Launches a container from an image in the store; returns when its program runs.
+    /// Launches a container from an image in the store; returns when its program runs. A program that does so without a
+    /// user namespace calls `SealedProgram.enter()` first, or the container could overwrite it.
     ///
     /// - Throws: ``ControlError``: with exit code 127 when the program is not there, 126 when it cannot be executed, else
     ///   125; nothing is left of the container then.
@@ -85,7 +86,7 @@ public struct ForegroundContainer: Sendable {
         static func take(_ directories: MLRunDirectories) throws(ControlError) -> Place {
             do throws(SystemError) {
                 let directory = "\(directories.state)/ranges"
-                try File.makeDirectories(directory, mode: 0o711)
+                try File.makeDirectories(directory, mode: 0o700)
                 for slot in first..<first + count {
                     if let lock = try FileLock(trying: "\(directory)/\(slot)", exclusive: true) {
                         return Place(slot: slot, lock: lock)

@@ -45,6 +45,7 @@ public struct ReplicaCommand: Sendable {
         var request = ExecRequest(
             container: container, host: host.facts, process: process, seccomp: build.spec.linux?.seccomp)
         request.seccompCache = directories.seccompCache
+        request.keyring = ContainerAssembly.keyring(of: replica.id)
         request.streams = try streams.launchStreams()
         do throws(CgroupError) {
             request.cgroup = SharedDescriptor(try Cgroup(path: replica.cgroup).openDirectory())
@@ -54,6 +55,14 @@ public struct ReplicaCommand: Sendable {
         do throws(LaunchError) { return try ContainerExec.run(request) } catch {
             throw ControlError(error.description, exitCode: error.exitCode)
         }
+    }
+
+    /// Whether a container could reach the calling program through a command that is started in it, so that it must run
+    /// sealed (``SealedProgram``): one without a user namespace.
+    public static func needsSealedProgram(
+        _ replica: ReplicaRecord, _ directories: MLRunDirectories
+    ) throws(ControlError) -> Bool {
+        try ServiceSettings.recorded(ServiceFiles(directories, name: replica.service)).usesHostUserNamespace
     }
 
     private static func container(of replica: ReplicaRecord) throws(ControlError) -> ContainerProcess? {

@@ -74,8 +74,15 @@ final class LogPump {
         for source in sources {
             stopWatching(source)
             var isDry = false
+            // Whoever was handed the FIFO by the replica may go on writing for ever: what it held is all that is taken.
+            var left = source.spool.capacity
             while !isDry {
-                if case .bytes = try source.spool.take(atMost: Self.round) {} else { isDry = true }
+                if case .bytes(let count) = try source.spool.take(atMost: Self.round) {
+                    left -= count
+                } else {
+                    left = 0
+                }
+                isDry = left <= 0
                 try logPending(source, atEnd: isDry)
             }
         }

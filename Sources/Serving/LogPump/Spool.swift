@@ -48,6 +48,9 @@ final class Spool {
         try punch(atLeast: 1)
     }
 
+    /// The most bytes that the FIFO can hold.
+    var capacity: Int { max(Int(mlr_fcntl_int(fifo.rawValue, Int32(MLR_F_GETPIPE_SZ), 0)), Int(Self.fifoCapacity)) }
+
     enum Arrival { case bytes(Int), nothing, hangUp }
 
     /// Moves at most `limit` bytes from the FIFO into the file.

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import LinuxSystem
+import Synchronization
 import Testing
 
 @testable import Serving
@@ -35,6 +36,47 @@ struct LogPumpTests {
         try pump.finish()
         #expect(try Self.contents("\(place.path)/log") == ["one", "two", "unfinished"])
         #expect(try Set(File.list(place.path)) == ["log"])
+    }
+
+    @Test("an end comes also when somebody else goes on writing into what the replica had")
+    func endless() throws {
+        let place = try TemporaryDirectory()
+        let paths = OutputPaths(directory: place.path)
+        let log = try ServiceLog("\(place.path)/log", rotation: LogRotation())
+        try LogPump.prepare(paths, log: log, uid: getuid(), gid: getgid())
+        let writer = Endless(try Spool.openForReplica(paths.fifo(.stdout)))
+        defer { writer.stop() }
+        let errors = try Spool.openForReplica(paths.fifo(.stderr))
+        let pump = try LogPump(Self.replica, paths, log: log, loop: try EventLoop())
+        try pump.finish()
+        #expect(!File.exists(paths.fifo(.stdout)))
+        withExtendedLifetime(errors) {}
+    }
+
+    /// Writes lines from a thread of its own until it is stopped.
+    private final class Endless: @unchecked Sendable {
+        private let output: SharedDescriptor
+        private let isWanted = Atomic(true)
+
+        init(_ output: consuming OwnedDescriptor) throws {
+            self.output = SharedDescriptor(output)
+            try check(mlr_set_nonblocking(self.output.rawValue, true), "set up a FIFO")
+            var thread = pthread_t()
+            let started = pthread_create(
+                &thread, nil,
+                { context in
+                    let writer = Unmanaged<Endless>.fromOpaque(context!).takeRetainedValue()
+                    let line = Array(String(repeating: "x", count: 4095).utf8) + [0x0A]
+                    while writer.isWanted.load(ordering: .relaxed) {
+                        _ = write(writer.output.rawValue, line, line.count)
+                    }
+                    return nil
+                }, Unmanaged.passRetained(self).toOpaque())
+            try #require(started == 0)
+            pthread_detach(thread)
+        }
+
+        func stop() { isWanted.store(false, ordering: .relaxed) }
     }
 
     @Test("a record that was cut short by a kill is written again, and nothing else is")
