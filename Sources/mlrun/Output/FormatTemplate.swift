@@ -1,3 +1,4 @@
+internal import Glibc
 internal import OCISpec
 
 /// The part of Go's templates that people use with `docker --format`: text, `{{.Field}}`, `{{.Outer.Inner}}`,
@@ -53,7 +54,11 @@ struct FormatTemplate {
     func render(_ values: [JSON]) throws(CommandFailure) -> String {
         var lines: [String] = []
         for value in values { lines.append(try render(value)) }
-        guard isTable else { return lines.map { $0 + "\n" }.joined() }
+        guard isTable else {
+            // Programs get every byte, people what is safe to look at.
+            let text = lines.map { $0 + "\n" }.joined()
+            return Terminal.isTerminal(STDOUT_FILENO) ? ShownText.lines(text) : text
+        }
         let titles = parts.map { part in
             switch part {
             case .text(let text): text

@@ -4,7 +4,7 @@ internal import OCISpec
 /// Standard output and error, written at once and whole.
 enum Output {
     static func line(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
-    static func error(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
+    static func error(_ text: String) { write(ShownText.lines(text) + "\n", to: STDERR_FILENO) }
     static func text(_ text: String) { write(text, to: STDOUT_FILENO) }
 
     static func write(_ text: String, to descriptor: Int32) {

@@ -4,7 +4,7 @@ struct Table {
 
     init(_ titles: [String]) { rows = [titles] }
 
-    mutating func add(_ row: [String]) { rows.append(row) }
+    mutating func add(_ row: [String]) { rows.append(row.map(ShownText.line)) }
 
     var text: String {
         let columns = rows.map(\.count).max() ?? 0

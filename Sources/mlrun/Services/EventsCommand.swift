@@ -33,7 +33,7 @@ struct EventsCommand: AsyncParsableCommand {
 
     private static func line(_ event: JSON) -> String {
         let time = event["time"]?.int.map { Timestamp(nanoseconds: Int64($0)).description }
-        return [time, event["service"]?.string, event["kind"]?.string, event["text"]?.string].compactMap { $0 }
-            .joined(separator: " ")
+        let words = [time, event["service"]?.string, event["kind"]?.string, event["text"]?.string]
+        return ShownText.lines(words.compactMap { $0 }.joined(separator: " "))
     }
 }
