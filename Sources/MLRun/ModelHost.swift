@@ -1,3 +1,4 @@
+internal import Container
 internal import Glibc
 public import ImageStore
 public import LinuxSystem
@@ -42,7 +43,7 @@ public final class ModelHost: Sendable {
     }
 
     private static var defaultSupervisor: String {
-        let own = (try? File.readLink("/proc/self/exe")).map { File.parent(of: $0) } ?? "."
+        let own = (try? SealedProgram.path()).map { File.parent(of: $0) } ?? "."
         let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin"
         let folders = [own] + path.split(separator: ":").map(String.init)
         let beside = "\(own)/mlrund"

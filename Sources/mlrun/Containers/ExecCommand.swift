@@ -1,4 +1,5 @@
 import ArgumentParser
+internal import Container
 internal import Glibc
 internal import MLRun
 internal import OCISpec
@@ -35,6 +36,7 @@ struct ExecCommand: ParsableCommand {
         guard let replica = running.first(where: { service == name || $0.id.rawValue == service }) else {
             throw CommandFailure("\(service) does not run", remedy: "`mlrun start` or `mlrun restart` it")
         }
+        if try ReplicaCommand.needsSealedProgram(replica, host.directories) { try SealedProgram.enter() }
         var task = ReplicaCommand(command.first == "--" ? Array(command.dropFirst()) : command)
         task.environment = try env.compactMap {
             try EnvironmentText.variable($0) { getenv($0).map { String(cString: $0) } }

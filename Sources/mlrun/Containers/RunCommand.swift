@@ -1,4 +1,5 @@
 import ArgumentParser
+internal import Container
 internal import MLRun
 internal import OCISpec
 internal import Serving
@@ -35,6 +36,7 @@ struct RunCommand: AsyncParsableCommand {
                 "a container in the foreground publishes no ports, so -p \(port) cannot be had",
                 remedy: "use `mlrun start`, or --network host", exitCode: 125)
         }
+        if options.userns == .host { try SealedProgram.enter() }
         _ = try options.settings(image: ServiceSettings.ImageIdentity(reference: "x"), arguments: arguments)
         let host = try ModelHost()
         let display = ProgressDisplay.chosen(quiet: pulling.quiet, json: false)
