@@ -36,15 +36,24 @@ extension ModelHost {
 
     /// Asks the running supervisor for something.
     ///
-    /// - Parameter onEvent: hears of events before the answer; false ends the call with ``JSON/null``.
+    /// - Parameters:
+    ///   - startsSupervisor: starts it when it does not run and there are services for it to take over.
+    ///   - onEvent: hears of events before the answer; false ends the call with ``JSON/null``.
     /// - Throws: ``MLRunError`` when mlrund does not run, or refuses.
     public func ask(
-        _ request: ControlRequest, onEvent: @escaping @Sendable (JSON) -> Bool = { _ in true }
+        _ request: ControlRequest, startsSupervisor: Bool = false,
+        onEvent: @escaping @Sendable (JSON) -> Bool = { _ in true }
     ) async throws(MLRunError) -> JSON {
         let directories = self.directories
+        let executable = supervisor
         do throws(ControlError) {
             return try await blocking { () throws(ControlError) in
-                try ControlClient(directories).call(request, onEvent: onEvent)
+                let hasServices = startsSupervisor && (try? ServiceFiles.names(directories))?.isEmpty == false
+                let client =
+                    hasServices
+                    ? try Supervisor.ensureRunning(directories, executable: executable)
+                    : try ControlClient(directories)
+                return try client.call(request, onEvent: onEvent)
             }
         } catch {
             throw MLRunError(error)
@@ -56,12 +65,12 @@ extension ModelHost {
     ///
     /// - Parameter timeout: replaces the service's own time between the stop signal and the kill.
     public func stop(_ name: String, timeout: Duration? = nil) async throws(MLRunError) {
-        _ = try await ask(.stop(name: name, timeout: timeout, force: false))
+        _ = try await ask(.stop(name: name, timeout: timeout, force: false), startsSupervisor: true)
     }
 
     /// Forgets a stopped service with its logs and what it wrote; with `force` also one that runs, which is killed.
     public func remove(_ name: String, force: Bool = false) async throws(MLRunError) {
-        _ = try await ask(.remove(name: name, force: force))
+        _ = try await ask(.remove(name: name, force: force), startsSupervisor: true)
     }
 
     /// All services as mlrund lists them; none while it does not run.

@@ -28,7 +28,7 @@ extension ServiceRunner {
         } catch {
             throw ControlError(
                 "the record of the service \(name) is not understood: \(error)",
-                remedy: "remove \(files.directory) and start the service again")
+                remedy: "remove it with mlrun rm --force \(name) and start it again")
         }
         let image = try findImage(settings, context.directories)
         let rules = try rules(settings, image)
@@ -39,7 +39,7 @@ extension ServiceRunner {
         } catch {
             throw ControlError(
                 "the state of the service \(name) is not understood: \(error)",
-                remedy: "remove \(files.directory) and start the service again")
+                remedy: "remove it with mlrun rm --force \(name) and start it again")
         }
     }
 

@@ -31,7 +31,9 @@ extension Supervisor {
             let service = try service(name)
             stop(service, timeout: timeout, force: force) { reply.succeed(["name": .string(name)]) }
         case .kill(let name, let signal): try kill(try service(name), signal, reply)
-        case .remove(let name, let force): try remove(try service(name), force: force, reply)
+        case .remove(let name, let force):
+            if services[name] == nil, force, removeRemains(of: name, reply) { return }
+            try remove(try service(name), force: force, reply)
         case .restart(let name, let timeout, let waits): try restart(try service(name), timeout, waits, reply)
         case .list: reply.succeed(.array(services.values.sorted { $0.name < $1.name }.map(\.summary)))
         case .inspect(let name): reply.succeed(try service(name).details)

@@ -110,6 +110,14 @@ public final class Supervisor {
             }
         }
         context.gateway.dropUnclaimed()
+        removeUnrecordedServices()
+        let (directories, host) = (context.directories, context.host)
+        loop.work {
+            do throws(ControlError) { try ForegroundContainer.removeAbandoned(directories, host) } catch {
+                Diagnostics.note("\(error)")
+            }
+        } then: { _ in
+        }
     }
 
     func add(_ runner: ServiceRunner) {

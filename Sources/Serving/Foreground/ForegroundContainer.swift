@@ -27,7 +27,9 @@ public struct ForegroundContainer: Sendable {
     ) throws(ControlError) -> ForegroundContainer {
         let place = try Place.take(directories)
         let host = try HostSnapshot(directories)
-        let id = ReplicaID("run-\(File.randomName().prefix(12))")
+        // A program that was killed has left its container running: nobody else may get its range of ids before it is gone.
+        try removeAbandoned(directories, host) { $0 == place.slot }
+        let id = ReplicaID("\(namePrefix)\(place.slot)-\(File.randomName().prefix(8))")
         let files = ServiceFiles(directories, name: id.rawValue).replica(id)
         let assembly = ContainerAssembly(
             directories: directories, host: host, settings: settings, image: image, files: files, taken: [])
@@ -45,6 +47,47 @@ public struct ForegroundContainer: Sendable {
         } catch {
             try? Self.remove(files, cgroup)
             throw error
+        }
+    }
+
+    private static let namePrefix = "run-"
+
+    /// Whether a directory of this name may be that of a container in the foreground.
+    static func isName(_ name: String) -> Bool { slot(ofName: name) != nil }
+
+    private static func slot(ofName name: String) -> Int? {
+        guard name.hasPrefix(namePrefix) else { return nil }
+        let slot = name.dropFirst(namePrefix.count).split(separator: "-").first.flatMap { Int($0) }
+        return slot.flatMap { Place.slots.contains($0) ? $0 : nil }
+    }
+
+    /// Ends and removes the containers of programs that were killed before they could do it themselves.
+    static func removeAbandoned(_ directories: MLRunDirectories, _ host: HostSnapshot) throws(ControlError) {
+        try removeAbandoned(directories, host) { _ in false }
+    }
+
+    /// - Parameter isOurs: whether the caller holds the lock of a slot.
+    private static func removeAbandoned(
+        _ directories: MLRunDirectories, _ host: HostSnapshot, isOurs: (Int) -> Bool
+    ) throws(ControlError) {
+        let names: [String]
+        do throws(SystemError) {
+            names = File.exists(directories.services) ? try File.list(directories.services) : []
+        } catch {
+            throw ControlError(error)
+        }
+        for name in names {
+            // A service may have such a name too; it has a record.
+            let service = ServiceFiles(directories, name: name)
+            guard let slot = slot(ofName: name), !File.exists(service.record) else { continue }
+            let lock: Place?
+            do throws(SystemError) { lock = isOurs(slot) ? nil : try Place(trying: slot, directories) } catch {
+                throw ControlError(error)
+            }
+            guard isOurs(slot) || lock != nil else { continue }
+            let id = ReplicaID(name)
+            try remove(service.replica(id), Cgroup(path: host.hierarchy.mountPoint + host.cgroupPath(id)))
+            withExtendedLifetime(lock) {}
         }
     }
 
@@ -74,28 +117,28 @@ public struct ForegroundContainer: Sendable {
         let slot: Int
         private let lock: FileLock
 
-        private init(slot: Int, lock: consuming FileLock) {
+        /// Above those that the supervisor gives, which begin at 0.
+        static let slots = 12_288..<16_384
+
+        /// Nil when another program has it.
+        init?(trying slot: Int, _ directories: MLRunDirectories) throws(SystemError) {
+            guard let lock = try FileLock(trying: "\(directories.state)/ranges/\(slot)", exclusive: true) else {
+                return nil
+            }
             self.slot = slot
             self.lock = lock
         }
 
-        /// Above those that the supervisor gives, which begin at 0.
-        private static let first = 12_288
-        private static let count = 4096
-
         static func take(_ directories: MLRunDirectories) throws(ControlError) -> Place {
             do throws(SystemError) {
-                let directory = "\(directories.state)/ranges"
-                try File.makeDirectories(directory, mode: 0o700)
-                for slot in first..<first + count {
-                    if let lock = try FileLock(trying: "\(directory)/\(slot)", exclusive: true) {
-                        return Place(slot: slot, lock: lock)
-                    }
+                try File.makeDirectories("\(directories.state)/ranges", mode: 0o700)
+                for slot in slots {
+                    if let place = try Place(trying: slot, directories) { return place }
                 }
             } catch {
                 throw ControlError(error, remedy: "run mlrun as root, or set MLRUN_STATE to a directory you own")
             }
-            throw ControlError("\(count) containers run in the foreground, which is all there are ids for")
+            throw ControlError("\(slots.count) containers run in the foreground, which is all there are ids for")
         }
     }
 }

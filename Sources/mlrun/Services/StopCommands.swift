@@ -43,7 +43,7 @@ struct KillCommand: AsyncParsableCommand {
         }
         let host = try ModelHost()
         try await forEach(services) { name in
-            _ = try await host.ask(.kill(name: name, signal: signal.description))
+            _ = try await host.ask(.kill(name: name, signal: signal.description), startsSupervisor: true)
             Output.line(name)
         }
     }
@@ -62,7 +62,7 @@ struct RestartCommand: AsyncParsableCommand {
     func run() async throws {
         let host = try ModelHost()
         try await forEach(services) { name in
-            _ = try await host.ask(.restart(name: name, timeout: nil, waits: wait))
+            _ = try await host.ask(.restart(name: name, timeout: nil, waits: wait), startsSupervisor: true)
             Output.line(name)
         }
     }

@@ -211,4 +211,56 @@ struct SupervisorTests {
         let arguments = Victim.arguments
         try Supervisor.run(MLRunDirectories(root: arguments[0], state: arguments[1]), gateway: arguments[2])
     }
+
+    @Test("a user outside of the container's ids is refused, and the supervisor goes on")
+    func foreignUser() throws {
+        let supervisor = try TestSupervisor()
+        try supervisor.start()
+        var settings = try settings(supervisor, "foreign", "exec sleep 1000")
+        settings.user = "4294967294"
+        settings.restart = .no
+        #expect { try supervisor.call(.start(settings, phases: [], waits: true)) } throws: { error in
+            "\(error)".contains("outside of the 65536 ids")
+        }
+        #expect(try supervisor.call(.ping)["pid"]?.int != nil)
+    }
+
+    @Test("a service whose record is damaged can still be removed by force, with its processes")
+    func damagedRecord() throws {
+        let supervisor = try TestSupervisor()
+        try supervisor.start()
+        _ = try supervisor.call(
+            .start(try settings(supervisor, "damaged", "exec sleep 1000"), phases: [], waits: true))
+        let pid = try #require(try supervisor.processID(of: "damaged"))
+        let files = ServiceFiles(supervisor.directories, name: "damaged")
+        supervisor.kill()
+        try File.replace(files.record, with: Array("{\"settings\":".utf8), durable: false)
+        try File.makeDirectories("\(supervisor.directories.services)/never-recorded/replicas")
+        try supervisor.start()
+        #expect(try supervisor.call(.list).array?.isEmpty == true)
+        #expect(!File.exists("\(supervisor.directories.services)/never-recorded"))
+        #expect(throws: ControlError.self) { try supervisor.call(.remove(name: "damaged", force: false)) }
+        _ = try supervisor.call(.remove(name: "damaged", force: true))
+        #expect(ProcessTable.startTime(of: pid) == nil)
+        #expect(!File.exists(files.directory))
+        #expect(try File.list(supervisor.directories.replicas).isEmpty)
+        for name in ["../state", "", "damaged"] {
+            #expect(throws: ControlError.self) { try supervisor.call(.remove(name: name, force: true)) }
+        }
+        #expect(File.exists(supervisor.directories.state))
+    }
+
+    @Test("what a container writes cannot keep it from being removed: names that are no text, trees without end")
+    func hostileFiles() throws {
+        let supervisor = try TestSupervisor()
+        try supervisor.start()
+        let script =
+            "touch \"$(printf '/\\377x')\"; cd /; i=0; while [ $i -lt 3000 ]; do mkdir d && cd d; i=$((i+1)); done; echo done; exec sleep 1000"
+        _ = try supervisor.call(.start(try settings(supervisor, "hostile", script), phases: [], waits: true))
+        for _ in 0..<600 where try !supervisor.lines(of: "hostile").contains("done") { usleep(100_000) }
+        #expect(try supervisor.lines(of: "hostile").contains("done"))
+        #expect(try File.status(supervisor.directories.services).mode & 0o077 == 0)
+        _ = try supervisor.call(.remove(name: "hostile", force: true))
+        #expect(!File.exists(ServiceFiles(supervisor.directories, name: "hostile").directory))
+    }
 }
