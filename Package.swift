@@ -151,6 +151,14 @@ let package = Package(
             name: "MLRunTests", dependencies: ["MLRun", "OCISpec", "LinuxSystem"], swiftSettings: strict),
         .testTarget(name: "CommandTests", dependencies: ["mlrun", "OCISpec"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
+        // Parsers under hostile input. LibFuzzer is what scripts/fuzz adds.
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: [
+                "OCISpec", "ImageStore", "Container", "Serving", "Gateway", "Registry",
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            path: "Tests/Fuzz", exclude: ["Corpus", "LibFuzzer"], swiftSettings: strict),
         // Runs the programs of dist/bin against the real kernel, registry and model server.
         .testTarget(
             name: "IntegrationTests", dependencies: ["OCISpec", "LinuxSystem", "CLinux"], swiftSettings: strict),
