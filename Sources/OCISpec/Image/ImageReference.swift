@@ -59,6 +59,7 @@ public struct ImageReference: Hashable, Sendable, CustomStringConvertible {
             guard Self.isHost(first) else { throw invalid("\"\(first)\" is no registry host") }
             registry = first == "index.docker.io" ? "docker.io" : first
             path.removeFirst()
+            if registry == "docker.io", path.count == 1 { path.insert("library", at: 0) }
         } else {
             registry = "docker.io"
             if parts.count == 1 { path = ["library"] + parts }
@@ -77,11 +78,14 @@ public struct ImageReference: Hashable, Sendable, CustomStringConvertible {
         "\(registry)/\(repository)" + (tag.map { ":\($0)" } ?? "") + (digest.map { "@\($0)" } ?? "")
     }
 
-    /// What people write: without `docker.io/` and `library/`.
+    /// What people write: without `docker.io/` and `library/`, where it means the same.
     public var familiar: String {
         guard registry == "docker.io" else { return description }
-        let name = description.dropFirst("docker.io/".count)
-        return String(name.hasPrefix("library/") ? name.dropFirst("library/".count) : name)
+        let parts = repository.split(separator: "/")
+        let isOfficial = parts.count == 2 && parts[0] == "library"
+        // Without its registry a first part like these would be taken for one.
+        if !isOfficial, parts[0].contains(".") || parts[0] == "localhost" { return description }
+        return String(description.dropFirst(isOfficial ? "docker.io/library/".count : "docker.io/".count))
     }
 
     private static func isTag(_ text: String) -> Bool {
@@ -110,11 +114,15 @@ public struct ImageReference: Hashable, Sendable, CustomStringConvertible {
         var host = Substring(text)
         if let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") {
             let port = text[text.index(after: colon)...]
-            guard let number = Int(port), (1...65535).contains(number) else { return false }
+            guard port.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(port),
+                (1...65535).contains(number)
+            else { return false }
             host = text[..<colon]
         }
         if host.hasPrefix("["), host.hasSuffix("]") {
-            return host.dropFirst().dropLast().allSatisfy { $0.isHexDigit || $0 == ":" || $0 == "." }
+            let address = host.dropFirst().dropLast()
+            return !address.isEmpty
+                && address.allSatisfy { $0.isASCII && ($0.isHexDigit || $0 == ":" || $0 == ".") }
         }
         let labels = host.split(separator: ".", omittingEmptySubsequences: false)
         return labels.allSatisfy { label in

@@ -44,8 +44,9 @@ enum AnswerFailure {
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
         guard parts.count == 8, parts[7] == "GMT", let day = Int64(parts[1]), (1...31).contains(day),
             let month = months.firstIndex(of: String(parts[2])), let year = Int64(parts[3]),
-            (1970...9999).contains(year), let hour = Int64(parts[4]), let minute = Int64(parts[5]),
-            let second = Int64(parts[6])
+            (1970...9999).contains(year), let hour = Int64(parts[4]), (0...23).contains(hour),
+            let minute = Int64(parts[5]), (0...59).contains(minute), let second = Int64(parts[6]),
+            (0...60).contains(second)
         else { return nil }
         // Days since 1970 of a proleptic Gregorian date, counted in years that begin with March.
         let shifted = month < 2 ? year - 1 : year

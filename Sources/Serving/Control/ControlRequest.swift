@@ -54,7 +54,7 @@ public enum ControlRequest: Sendable, Equatable {
         func name() throws(JSONError) -> String { try cursor.required("name").string() }
         func flag(_ flag: String) throws(JSONError) -> Bool { try cursor.optional(flag)?.bool() ?? false }
         func timeout() throws(JSONError) -> Duration? {
-            try cursor.optional("timeout").map { seconds throws(JSONError) in .seconds(try seconds.double()) }
+            try cursor.optional("timeout").map { seconds throws(JSONError) in try Duration(seconds) }
         }
         let operation = try cursor.required("op")
         switch try operation.string() {

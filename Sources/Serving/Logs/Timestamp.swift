@@ -12,7 +12,7 @@ public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible
     }
 
     public static func - (later: Timestamp, earlier: Timestamp) -> Duration {
-        .nanoseconds(later.nanoseconds - earlier.nanoseconds)
+        .nanoseconds(later.nanoseconds) - .nanoseconds(earlier.nanoseconds)
     }
 
     /// RFC 3339 in UTC with nine digits of a second: `2026-11-23T04:46:17.000000001Z`.
@@ -57,8 +57,9 @@ public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible
         }
         let seconds = Self.daysSince1970(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset
         let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        if overflow { return nil }
-        nanoseconds = whole + fraction
+        let (sum, overflowAtEnd) = whole.addingReportingOverflow(fraction)
+        if overflow || overflowAtEnd { return nil }
+        nanoseconds = sum
     }
 
     /// What `--since` and `--until` take: RFC 3339, a date alone (midnight UTC), seconds since 1970 with a fraction, or

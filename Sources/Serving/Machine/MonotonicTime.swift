@@ -21,7 +21,8 @@ extension Duration {
     public var wholeNanoseconds: Int64 {
         let (seconds, attoseconds) = components
         let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return overflow ? (seconds < 0 ? .min : .max) : whole + attoseconds / 1_000_000_000
+        let (sum, overflowAtEnd) = whole.addingReportingOverflow(attoseconds / 1_000_000_000)
+        return overflow || overflowAtEnd ? (seconds < 0 ? .min : .max) : sum
     }
 
     /// Rounded towards zero; saturates as ``wholeNanoseconds``.
