@@ -148,7 +148,11 @@ let package = Package(
             dependencies: ["Serving", "Container", "ImageStore", "OCISpec", "LinuxSystem", "CLinux", "CLaunch"],
             swiftSettings: strict),
         .testTarget(
-            name: "MLRunTests", dependencies: ["MLRun", "OCISpec", "LinuxSystem"], swiftSettings: strict),
+            name: "MLRunTests",
+            dependencies: [
+                "MLRun", "OCISpec", "LinuxSystem", "CLinux", .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
         .testTarget(name: "CommandTests", dependencies: ["mlrun", "OCISpec"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         // Parsers under hostile input. LibFuzzer is what scripts/fuzz adds.

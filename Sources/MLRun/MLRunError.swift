@@ -74,7 +74,12 @@ extension MLRunError {
 
     /// An error of a registry, with the code that fits it.
     public init(_ error: RegistryError) {
-        let code: Code = error.kind == .notFound ? .imageNotFound : .pullFailed
+        let code: Code =
+            switch error.kind {
+            case .notFound: .imageNotFound
+            case .cancelled: .cancelled
+            default: .pullFailed
+            }
         self.init(code, error.message, remedy: error.remedy, underlying: error)
     }
 

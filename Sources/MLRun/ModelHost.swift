@@ -36,17 +36,20 @@ public final class ModelHost: Sendable {
         logger: Logger = Logger(label: "mlrun", factory: { _ in SwiftLogNoOpLogHandler() })
     ) throws(MLRunError) {
         self.directories = directories
-        self.supervisor = supervisor ?? Self.defaultSupervisor
+        self.supervisor =
+            supervisor
+            ?? Self.supervisor(
+                beside: try? SealedProgram.path(), path: getenv("PATH").map { String(cString: $0) })
         self.registry = registry
         self.logger = logger
         do throws(StoreError) { store = try ImageStore(directories) } catch { throw MLRunError(error) }
     }
 
-    private static var defaultSupervisor: String {
-        let own = (try? SealedProgram.path()).map { File.parent(of: $0) } ?? "."
-        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin"
-        let folders = [own] + path.split(separator: ":").map(String.init)
-        let beside = "\(own)/mlrund"
-        return folders.map { "\($0)/mlrund" }.first { access($0, X_OK) == 0 } ?? beside
+    /// The mlrund beside a program, else the first that is executable in the folders of `path`; where there is none, the
+    /// place beside the program, so that the error of starting it names where it should be.
+    static func supervisor(beside program: String?, path: String?) -> String {
+        let beside = "\(program.map { File.parent(of: $0) } ?? ".")/mlrund"
+        let folders = (path ?? "/usr/local/bin:/usr/bin").split(separator: ":")
+        return ([beside] + folders.map { "\($0)/mlrund" }).first { access($0, X_OK) == 0 } ?? beside
     }
 }

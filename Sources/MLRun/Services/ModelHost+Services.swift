@@ -24,9 +24,7 @@ extension ModelHost {
                 _ = try Supervisor.ensureRunning(directories, executable: supervisor)
             }
         } catch {
-            throw MLRunError(
-                .supervisorUnavailable, error.message, remedy: error.remedy, exitCode: error.exitCode,
-                underlying: error)
+            throw .unavailable(error)
         }
         return try await ask(.start(settings, phases: pulled?.steps ?? [], waits: untilReady)) { event in
             report(event)
@@ -46,17 +44,20 @@ extension ModelHost {
     ) async throws(MLRunError) -> JSON {
         let directories = self.directories
         let executable = supervisor
-        do throws(ControlError) {
-            return try await blocking { () throws(ControlError) in
-                let hasServices = startsSupervisor && (try? ServiceFiles.names(directories))?.isEmpty == false
-                let client =
+        return try await blocking { () throws(MLRunError) in
+            let hasServices = startsSupervisor && (try? ServiceFiles.names(directories))?.isEmpty == false
+            let client: ControlClient
+            do throws(ControlError) {
+                client =
                     hasServices
                     ? try Supervisor.ensureRunning(directories, executable: executable)
                     : try ControlClient(directories)
-                return try client.call(request, onEvent: onEvent)
+            } catch {
+                throw .unavailable(error)
             }
-        } catch {
-            throw MLRunError(error)
+            do throws(ControlError) { return try client.call(request, onEvent: onEvent) } catch {
+                throw MLRunError(error)
+            }
         }
     }
 
@@ -73,9 +74,13 @@ extension ModelHost {
         _ = try await ask(.remove(name: name, force: force), startsSupervisor: true)
     }
 
-    /// All services as mlrund lists them; none while it does not run.
+    /// All services as mlrund lists them.
+    ///
+    /// - Throws: ``MLRunError`` when there are services but no mlrund to say how they are.
     public func services() async throws(MLRunError) -> [JSON] {
-        try await ask(.list).array ?? []
+        let names: [String]
+        do throws(SystemError) { names = try ServiceFiles.names(directories) } catch { throw MLRunError(error) }
+        return names.isEmpty ? [] : try await ask(.list).array ?? []
     }
 
     /// Everything that is known of a service; nil when there is none of this name.
@@ -137,6 +142,13 @@ extension ModelHost {
         } catch {
             throw MLRunError(error)
         }
+    }
+}
+
+extension MLRunError {
+    fileprivate static func unavailable(_ error: ControlError) -> MLRunError {
+        MLRunError(
+            .supervisorUnavailable, error.message, remedy: error.remedy, exitCode: error.exitCode, underlying: error)
     }
 }
 

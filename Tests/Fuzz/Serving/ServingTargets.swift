@@ -36,14 +36,12 @@ extension FuzzTarget {
             try promise(
                 LogRecord(line: written.dropLast()) == record, "reads differently once written: \(written.text)")
         }
-        try bytes.withUnsafeBytes { raw throws(FuzzFinding) in
-            var end = 0
-            for piece in LineSplitter.pieces(of: raw, atEnd: true) {
-                try promise(piece.range.lowerBound == end && piece.end >= piece.range.upperBound, "output is lost")
-                end = piece.end
-            }
-            try promise(end == raw.count, "the end of the output is lost")
+        var end = 0
+        for piece in bytes.withUnsafeBytes({ LineSplitter.pieces(of: $0, atEnd: true) }) {
+            try promise(piece.range.lowerBound == end && piece.end >= piece.range.upperBound, "output is lost")
+            end = piece.end
         }
+        try promise(end == bytes.count, "the end of the output is lost")
     }
 
     private static let environmentFile = FuzzTarget(name: "env-file") { bytes throws(FuzzFinding) in
