@@ -8,6 +8,8 @@ struct MLRunCommand: AsyncParsableCommand {
         commandName: "mlrun",
         abstract: "Serve models from container images, isolated, limited and supervised.",
         discussion: """
+            Begin with `mlrun start IMAGE`: it pulls the image, serves it and prints the URL; `mlrun ps` lists what runs.
+
             MLRUN_ROOT (default /var/lib/mlrun) holds images, services and logs; MLRUN_STATE (default /run/mlrun) holds \
             sockets and mounts. Different ones keep several mlruns apart.
             """,

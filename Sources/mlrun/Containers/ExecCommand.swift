@@ -13,17 +13,21 @@ struct ExecCommand: ParsableCommand {
 
     @Option(
         name: [.customShort("e"), .long],
-        help: ArgumentHelp("Set a variable, or pass this program's own.", valueName: "name[=value]"))
+        help: ArgumentHelp(
+            "Set an environment variable; a name alone passes on the value it has here.", valueName: "name[=value]"))
     var env: [String] = []
 
     @Option(
-        name: [.customShort("u"), .long], help: ArgumentHelp("The user, by name or number.", valueName: "user[:group]"))
+        name: [.customShort("u"), .long],
+        help: ArgumentHelp("The user inside, by name or number; by default the service's.", valueName: "user[:group]"))
     var user: String?
 
-    @Option(name: [.customShort("w"), .long], help: "The working directory.")
+    @Option(
+        name: [.customShort("w"), .long],
+        help: ArgumentHelp("The working directory inside; by default the service's.", valueName: "path"))
     var workdir: String?
 
-    @Argument(help: "The service's name, or a replica's.")
+    @Argument(help: "The name of a service, or of one of its replicas.")
     var service: String
 
     @Argument(parsing: .captureForPassthrough, help: "The command and its arguments.")

@@ -10,20 +10,24 @@ struct RunCommand: AsyncParsableCommand {
         abstract: "Run a command in a new container in the foreground; ends with the command's exit code.",
         discussion: """
             The container needs no mlrund and is forgotten when it ends, with what it wrote. Ports are published only by \
-            `mlrun start`; with --network host the container listens on the host itself.
+            `mlrun start`; with --network host the container listens on the host itself. Options stand before the image; what \
+            follows it is the command:
+              mlrun run --rm -it debian:12 bash
             """)
 
-    @Flag(help: ArgumentHelp("As in Docker; here every container in the foreground is removed when it ends."))
+    @Flag(help: "Accepted as Docker writes it: what runs in the foreground is always removed when it ends.")
     var rm = false
 
     @OptionGroup var attachment: AttachOptions
     @OptionGroup var options: StartOptions
     @OptionGroup var pulling: PullOptions
 
-    @Option(help: "When to ask the registry: missing, always or never.")
+    @Option(
+        help: ArgumentHelp(
+            "When to ask the registry: if the image is missing here, always, or never.", valueName: "when"))
     var pull = PullPolicy.missing
 
-    @Argument(help: "A reference, or oci:DIR, oci-archive:FILE, docker-archive:FILE.")
+    @Argument(help: "A reference such as debian:12, or oci:DIR, oci-archive:FILE, docker-archive:FILE.")
     var image: String
 
     @Argument(parsing: .captureForPassthrough, help: "The command and its arguments, in place of the image's.")

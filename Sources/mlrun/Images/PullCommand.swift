@@ -7,7 +7,9 @@ struct PullOptions: ParsableArguments {
     @Flag(name: [.short, .long], help: "Show no progress.")
     var quiet = false
 
-    @Option(help: "Which image of an index, such as linux/amd64 (default: this machine's).")
+    @Option(
+        help: ArgumentHelp(
+            "Which image of an index, such as linux/amd64; by default this machine's.", valueName: "os/arch"))
     var platform: String?
 
     func chosenPlatform() throws -> Platform {
@@ -31,10 +33,12 @@ struct PullCommand: AsyncParsableCommand {
 
     @OptionGroup var options: PullOptions
 
-    @Option(name: [.customShort("o"), .long], help: "text or json (a line an event).")
+    @Option(
+        name: [.customShort("o"), .long],
+        help: ArgumentHelp("How to print progress: text, or json with an event on each line.", valueName: "format"))
     var output = TextOrJSON.text
 
-    @Argument(help: "Where the image comes from.")
+    @Argument(help: "A reference such as registry.example/chat:v1, or one of the sources above.")
     var image: String
 
     func run() async throws {

@@ -7,7 +7,9 @@ struct RmiCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rmi", abstract: "Remove images, and the layers nothing else needs.")
 
-    @Flag(name: [.short, .long], help: "Remove all references of an image ID, also of one a service uses.")
+    @Flag(
+        name: [.short, .long],
+        help: "Remove an image by its ID although it has several references, or although a service uses it.")
     var force = false
 
     @Argument(help: "References, digests or image IDs.")
@@ -26,7 +28,7 @@ struct PruneCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prune", abstract: "Remove what no image and no service needs.")
 
-    @Flag(name: [.short, .long], help: "Also remove every image that no service uses.")
+    @Flag(name: [.short, .long], help: "Remove every image that no service uses, not only those without a reference.")
     var all = false
 
     func run() throws {

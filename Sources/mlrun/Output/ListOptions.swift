@@ -10,10 +10,13 @@ struct ListOptions: ParsableArguments {
     @Flag(name: [.short, .long], help: "Print only names.")
     var quiet = false
 
-    @Option(name: [.customShort("o"), .long], help: "table or json.")
+    @Option(name: [.customShort("o"), .long], help: ArgumentHelp("How to print the list.", valueName: "format"))
     var output = Format.table
 
-    @Option(help: ArgumentHelp("Print through a Go template, such as '{{.Name}}'; or json.", valueName: "template"))
+    @Option(
+        help: ArgumentHelp(
+            "Print each through a Go template, such as '{{.Name}}', 'table {{.Name}}\\t{{.Status}}' or json.",
+            valueName: "template"))
     var format: String?
 
     /// Prints rows given once as JSON objects.

@@ -7,16 +7,21 @@ struct EventsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "events", abstract: "Show what happens to services, until interrupted.")
 
-    @Option(help: ArgumentHelp("Begin with what happened since then: 10m, or a time of RFC 3339.", valueName: "time"))
+    @Option(
+        help: ArgumentHelp(
+            "Begin with what happened since then: 10m for ten minutes ago, a date, or a time such as 2026-11-23T04:46:17Z.",
+            valueName: "time"))
     var since: String?
 
-    @Flag(inversion: .prefixedNo, help: "Wait for more.")
+    @Flag(inversion: .prefixedNo, help: "Go on with what happens from now on.")
     var follow = true
 
-    @Option(name: [.customShort("o"), .long], help: "text or json (a line an event).")
+    @Option(
+        name: [.customShort("o"), .long],
+        help: ArgumentHelp("How to print: text, or json with an event on each line.", valueName: "format"))
     var output = TextOrJSON.text
 
-    @Argument(help: "Only of these services.")
+    @Argument(help: "Names; by default all services.")
     var services: [String] = []
 
     func run() async throws {

@@ -12,10 +12,12 @@ struct InspectCommand: AsyncParsableCommand {
         case service, image
     }
 
-    @Option(help: "Look only for a service or an image of that name.")
+    @Option(help: ArgumentHelp("Look only for services, or only for images.", valueName: "kind"))
     var type: Kind?
 
-    @Option(help: ArgumentHelp("Print through a Go template, such as '{{.status}}'.", valueName: "template"))
+    @Option(
+        help: ArgumentHelp(
+            "Print each through a Go template, such as '{{.Status}}' or '{{json .Settings}}'.", valueName: "template"))
     var format: String?
 
     @Argument(help: "Names of services, or references, digests or IDs of images.")

@@ -12,19 +12,26 @@ struct LogsCommand: ParsableCommand {
     @Flag(name: [.short, .long], help: "Wait for more, until interrupted.")
     var follow = false
 
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("Only the last lines, or all.", valueName: "number"))
+    @Option(
+        name: [.customShort("n"), .long],
+        help: ArgumentHelp("Only the last so many lines; by default all.", valueName: "number"))
     var tail: String?
 
-    @Option(help: ArgumentHelp("Only what was written since then: 10m, or a time of RFC 3339.", valueName: "time"))
+    @Option(
+        help: ArgumentHelp(
+            "Only what was written since then: 10m for ten minutes ago, a date, or a time such as 2026-11-23T04:46:17Z.",
+            valueName: "time"))
     var since: String?
 
-    @Option(help: ArgumentHelp("Only what was written before.", valueName: "time"))
+    @Option(help: ArgumentHelp("Only what was written until then, written alike.", valueName: "time"))
     var until: String?
 
-    @Flag(name: [.short, .long], help: "Put its time before each line.")
+    @Flag(name: [.short, .long], help: "Print before each line when it was written.")
     var timestamps = false
 
-    @Option(name: [.customShort("o"), .long], help: "text, or json (a record a line).")
+    @Option(
+        name: [.customShort("o"), .long],
+        help: ArgumentHelp("How to print: text, or json with a record on each line.", valueName: "format"))
     var output = TextOrJSON.text
 
     @Argument(help: "The service's name.")

@@ -8,7 +8,7 @@ struct PsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ps", abstract: "List services: those that run, or with --all every one.")
 
-    @Flag(name: [.short, .long], help: "Also those that are stopped.")
+    @Flag(name: [.short, .long], help: "Also those that are stopped or have failed.")
     var all = false
 
     @OptionGroup var list: ListOptions

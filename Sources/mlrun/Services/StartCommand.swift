@@ -7,43 +7,61 @@ struct StartCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "start", abstract: "Serve an image: pull it if need be, start it, wait until it is ready.",
         discussion: """
-            Prints the service's name and its URLs. mlrund, which supervises it, is started when it does not run. What follows \
-            the image replaces the image's command.
+            Prints the service's name and its URLs. mlrund, which supervises it, is started when it does not run.
 
-            Probes are auto, none, http:/path[:port], tcp[:port], exec:command or json:/path[:port]#field=value.
+            Options stand before the image; what follows it replaces the image's command:
+              mlrun start --name chat -p 8000 --memory 4G registry.example/chat:v1 --threads 8
+
+            Probes are auto (tried by what the server answers), none, http:/path[:port], tcp[:port], exec:command or \
+            json:/path[:port]#field=value. Durations are written 500ms, 30s, 1m30s or 2h; a bare number is seconds.
             """)
 
     @OptionGroup var options: StartOptions
     @OptionGroup var pulling: PullOptions
 
-    @Option(help: "When to ask the registry: missing, always or never.")
+    @Option(
+        help: ArgumentHelp(
+            "When to ask the registry: if the image is missing here, always, or never.", valueName: "when"))
     var pull = PullPolicy.missing
 
-    @Option(help: ArgumentHelp("How to know that it can take requests.", valueName: "probe"))
+    @Option(help: ArgumentHelp("How to know that it can take requests. (default: auto)", valueName: "probe"))
     var ready: String?
 
-    @Option(help: ArgumentHelp("How to know that it is alive.", valueName: "probe"))
+    @Option(
+        help: ArgumentHelp(
+            "How to know that it is not stuck; it is restarted when it is. (default: auto)", valueName: "probe"))
     var live: String?
 
-    @Option(help: ArgumentHelp("How long it may take to become ready.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp(
+            "How long it may take to become ready. (default: 1h, or 10m without a sign of progress)",
+            valueName: "duration"))
     var startupTimeout: String?
 
-    @Option(help: ArgumentHelp("no, on-failure[:N], always or unless-stopped.", valueName: "policy"))
+    @Option(
+        help: ArgumentHelp(
+            "When to start it again after it ended: no, on-failure[:N], always or unless-stopped. (default: unless-stopped)",
+            valueName: "policy"))
     var restart: String?
 
-    @Option(help: ArgumentHelp("How long requests may take when it stops.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp(
+            "How long requests in flight may take when it is to stop. (default: 2m)", valueName: "duration"))
     var drainTimeout: String?
 
-    @Flag(inversion: .prefixedNo, help: "Wait until the service is ready.")
+    @Flag(inversion: .prefixedNo, help: "Wait until it is ready; fail if it does not get there.")
     var wait = true
 
-    @Flag(help: "Print how long each step took.")
+    @Flag(help: "Print how long each step of the start took.")
     var timing = false
 
-    @Option(name: [.customShort("o"), .long], help: "text or json.")
+    @Option(name: [.customShort("o"), .long], help: ArgumentHelp("How to print the result.", valueName: "format"))
     var output = TextOrJSON.text
 
-    @Argument(help: "A reference, or oci:DIR, oci-archive:FILE, docker-archive:FILE, - (see `mlrun pull --help`).")
+    @Argument(
+        help:
+            "A reference such as registry.example/chat:v1, or oci:DIR, oci-archive:FILE, docker-archive:FILE, - (see `mlrun pull --help`)."
+    )
     var image: String
 
     @Argument(parsing: .captureForPassthrough, help: "The command and its arguments, in place of the image's.")

@@ -6,55 +6,65 @@ internal import Serving
 
 /// The options that say how a container runs, the same for `start` and `run`.
 struct StartOptions: ParsableArguments {
-    @Option(help: "A name; by default made from the image's.")
+    @Option(help: "Its name; by default made from the image's.")
     var name: String?
 
     @Option(
         name: [.customShort("p"), .long],
         help: ArgumentHelp(
-            "Publish a port: 8080:8000, 127.0.0.1:8080:8000, 8000 for both sides, 0:8000 for a free one; /tcp passes bytes.",
+            "Publish a port: 8080:8000, 127.0.0.1:8080:8000, 8000 for both sides, 0:8000 for a free one. The gateway speaks HTTP; with /tcp behind it passes bytes on.",
             valueName: "[ip:]host:container"))
     var publish: [String] = []
 
     @Option(
         name: [.customShort("e"), .long],
-        help: ArgumentHelp("Set a variable, or pass this program's own.", valueName: "name[=value]"))
+        help: ArgumentHelp(
+            "Set an environment variable; a name alone passes on the value it has here.", valueName: "name[=value]"))
     var env: [String] = []
 
-    @Option(help: ArgumentHelp("Read variables from a file, NAME=VALUE a line.", valueName: "file"))
+    @Option(help: ArgumentHelp("Read environment variables from a file, NAME=VALUE a line.", valueName: "file"))
     var envFile: [String] = []
 
     @Option(
         name: [.customShort("v"), .long],
-        help: ArgumentHelp("Mount a directory or file of the host.", valueName: "source:target[:ro]"))
+        help: ArgumentHelp(
+            "Mount a directory or file of the host; files keep their owners.", valueName: "source:target[:ro]"))
     var volume: [String] = []
 
-    @Option(help: ArgumentHelp("A file system in memory.", valueName: "path[:options]"))
+    @Option(help: ArgumentHelp("Mount a file system in memory, such as /tmp:size=64m.", valueName: "path[:options]"))
     var tmpfs: [String] = []
 
     @Option(
-        name: [.customShort("m"), .long], help: ArgumentHelp("The most memory, such as 512M or 4G.", valueName: "size"))
+        name: [.customShort("m"), .long],
+        help: ArgumentHelp("The most memory, such as 512M or 4G; by default no limit.", valueName: "size"))
     var memory: String?
 
-    @Option(help: ArgumentHelp("The most memory and swap together; -1 for any.", valueName: "size"))
+    @Option(
+        help: ArgumentHelp(
+            "The most memory and swap together; -1 for any. By default no swap beyond --memory.", valueName: "size"))
     var memorySwap: String?
 
-    @Option(help: ArgumentHelp("How many processors, such as 2 or 0.5.", valueName: "number"))
+    @Option(
+        help: ArgumentHelp(
+            "How many processors' worth of time, such as 2 or 0.5; by default no limit.", valueName: "number"))
     var cpus: String?
 
     @Option(help: ArgumentHelp("Which processors, such as 0-3.", valueName: "list"))
     var cpusetCpus: String?
 
-    @Option(help: ArgumentHelp("Which memory nodes.", valueName: "list"))
+    @Option(help: ArgumentHelp("Which memory nodes, such as 0.", valueName: "list"))
     var cpusetMems: String?
 
-    @Option(help: ArgumentHelp("The most processes and threads; -1 for any.", valueName: "number"))
+    @Option(
+        help: ArgumentHelp(
+            "The most processes and threads; -1 for any. (default: \(ResourceLimits.defaultPids))", valueName: "number")
+    )
     var pidsLimit: String?
 
-    @Option(help: ArgumentHelp("The size of /dev/shm; by default half the memory.", valueName: "size"))
+    @Option(help: ArgumentHelp("The size of /dev/shm; by default half of --memory, at least 64M.", valueName: "size"))
     var shmSize: String?
 
-    @Option(help: ArgumentHelp("Share of disk time, 1 to 10000.", valueName: "number"))
+    @Option(help: ArgumentHelp("Its share of disk time, 1 to 10000.", valueName: "number"))
     var ioWeight: Int?
 
     @Option(
@@ -70,38 +80,47 @@ struct StartOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The most writes a second to a disk.", valueName: "device:rate"))
     var deviceWriteIops: [String] = []
 
-    @Option(help: "strict: a limit that cannot be set is an error; best-effort: a warning.")
+    @Option(
+        help: ArgumentHelp(
+            "What a limit is that this host cannot set: an error, or with best-effort a warning.", valueName: "policy"))
     var limits = ServiceSettings.LimitHandling.strict
 
-    @Option(help: ArgumentHelp("A limit of setrlimit(2), such as nofile=4096:8192.", valueName: "name=soft[:hard]"))
+    @Option(help: ArgumentHelp("Set a limit of setrlimit(2), such as nofile=4096:8192.", valueName: "name=soft[:hard]"))
     var ulimit: [String] = []
 
     @Flag(help: "Mount the root file system read-only.")
     var readOnly = false
 
     @Option(
-        name: [.customShort("u"), .long], help: ArgumentHelp("The user, by name or number.", valueName: "user[:group]"))
+        name: [.customShort("u"), .long],
+        help: ArgumentHelp("The user inside, by name or number; by default the image's.", valueName: "user[:group]"))
     var user: String?
 
-    @Option(help: "What to execute instead of the image's entrypoint.")
+    @Option(
+        help: ArgumentHelp(
+            "What to execute instead of the image's entrypoint; empty for none.", valueName: "program"))
     var entrypoint: String?
 
-    @Option(name: [.customShort("w"), .long], help: "The working directory.")
+    @Option(
+        name: [.customShort("w"), .long],
+        help: ArgumentHelp("The working directory inside; by default the image's.", valueName: "path"))
     var workdir: String?
 
-    @Option(help: "The host name inside.")
+    @Option(help: ArgumentHelp("The host name inside; by default the replica's.", valueName: "name"))
     var hostname: String?
 
     @Option(help: "private (loopback only, reached through published ports), host, or bridge (CNI).")
     var network = ServiceSettings.Network.private
 
-    @Option(help: ArgumentHelp("host: no user namespace.", valueName: "host|private"))
+    @Option(
+        help: ArgumentHelp(
+            "private: root inside is nobody outside; host: no user namespace.", valueName: "host|private"))
     var userns: UserNamespaceChoice = .private
 
-    @Option(help: ArgumentHelp("Add a capability.", valueName: "name"))
+    @Option(help: ArgumentHelp("Add a capability to Docker's default ones, or ALL.", valueName: "name"))
     var capAdd: [String] = []
 
-    @Option(help: ArgumentHelp("Drop a capability, or ALL.", valueName: "name"))
+    @Option(help: ArgumentHelp("Drop a capability, or ALL, before any is added.", valueName: "name"))
     var capDrop: [String] = []
 
     @Option(
@@ -110,16 +129,22 @@ struct StartOptions: ParsableArguments {
             valueName: "name=value"))
     var securityOpt: [String] = []
 
-    @Option(help: ArgumentHelp("A device of the host.", valueName: "source[:target[:rwm]]"))
+    @Option(
+        help: ArgumentHelp("Let it use a device of the host, such as /dev/fuse.", valueName: "source[:target[:rwm]]"))
     var device: [String] = []
 
-    @Option(name: [.customShort("l"), .long], help: ArgumentHelp("A label.", valueName: "name=value"))
+    @Option(
+        name: [.customShort("l"), .long],
+        help: ArgumentHelp("Attach a label, for people and programs to find it by.", valueName: "name=value"))
     var label: [String] = []
 
-    @Option(help: ArgumentHelp("The signal that asks it to stop.", valueName: "signal"))
+    @Option(
+        help: ArgumentHelp("The signal that asks it to stop; by default the image's, else TERM.", valueName: "signal"))
     var stopSignal: String?
 
-    @Option(help: ArgumentHelp("How long it may take to stop before it is killed.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp(
+            "How long it may take to stop before it is killed, such as 30s. (default: 15s)", valueName: "duration"))
     var stopTimeout: String?
 
     enum UserNamespaceChoice: String, ExpressibleByArgument, CaseIterable {

@@ -14,12 +14,12 @@ struct StatsCommand: AsyncParsableCommand {
             each process holds, marked with ~, which counts shared pages more than once.
             """)
 
-    @Flag(help: "Print once and end.")
+    @Flag(help: "Print one reading and end.")
     var noStream = false
 
     @OptionGroup var list: ListOptions
 
-    @Argument(help: "Only these services; by default all that run.")
+    @Argument(help: "Names of services; by default all that run.")
     var services: [String] = []
 
     func run() async throws {

@@ -10,10 +10,12 @@ struct StopCommand: AsyncParsableCommand {
 
     @Option(
         name: [.short, .long],
-        help: ArgumentHelp("How long it may take to end before it is killed.", valueName: "duration"))
+        help: ArgumentHelp(
+            "How long it may take to end before it is killed; by default its own --stop-timeout.", valueName: "duration"
+        ))
     var time: String?
 
-    @Argument(help: "Names.")
+    @Argument(help: "Names of services.")
     var services: [String]
 
     func run() async throws {
@@ -30,10 +32,10 @@ struct KillCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kill", abstract: "Send a signal to services; KILL stops them without draining.")
 
-    @Option(name: [.short, .long], help: "A name or number.")
+    @Option(name: [.short, .long], help: "The signal, by name or number.")
     var signal = "KILL"
 
-    @Argument(help: "Names.")
+    @Argument(help: "Names of services.")
     var services: [String]
 
     func run() async throws {
@@ -53,10 +55,10 @@ struct RestartCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restart", abstract: "Stop services as `stop` does and start them again.")
 
-    @Flag(inversion: .prefixedNo, help: "Wait until they are ready.")
+    @Flag(inversion: .prefixedNo, help: "Wait until they are ready again.")
     var wait = true
 
-    @Argument(help: "Names.")
+    @Argument(help: "Names of services.")
     var services: [String]
 
     func run() async throws {
@@ -72,10 +74,10 @@ struct RmCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rm", abstract: "Forget stopped services, with their logs and what they wrote.")
 
-    @Flag(name: [.short, .long], help: "Kill those that run.")
+    @Flag(name: [.short, .long], help: "Also services that run: they are killed first.")
     var force = false
 
-    @Argument(help: "Names.")
+    @Argument(help: "Names of services.")
     var services: [String]
 
     func run() async throws {

@@ -10,7 +10,7 @@ struct TopCommand: ParsableCommand {
 
     @OptionGroup var list: ListOptions
 
-    @Argument(help: "Names; by default all that run.")
+    @Argument(help: "Names of services; by default all that run.")
     var services: [String] = []
 
     func run() throws {
