@@ -23,8 +23,10 @@ final class Victim {
     /// - Parameters:
     ///   - log: a file for what it says; nil for nowhere.
     ///   - inOwnMounts: in a mount namespace of its own, so that what it mounts goes with it.
+    ///   - wrapper: a command that becomes the program.
     static func start(
-        _ role: String, _ arguments: [String], log: String? = nil, inOwnMounts: Bool = false
+        _ role: String, _ arguments: [String], log: String? = nil, inOwnMounts: Bool = false,
+        wrapper: [String] = []
     ) throws(SystemError) -> Victim {
         let own = [try File.readLink("/proc/self/exe")] + CommandLine.arguments.dropFirst()
         let filter = "--filter"
@@ -32,6 +34,7 @@ final class Victim {
         var command = [own[0], "--testing-library", "swift-testing", filter, "\(role)Forever"]
         if own.count > 1, own[1].hasPrefix("--test-bundle-path") { command.insert(contentsOf: own[1...2], at: 1) }
         if inOwnMounts { command = ["unshare", "--mount", "--propagation", "private"] + command }
+        command = wrapper + command
         var variables: [String] = [
             "\(roleVariable)=\(role)", "\(argumentsVariable)=\(arguments.joined(separator: "\n"))",
         ]

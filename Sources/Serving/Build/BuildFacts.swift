@@ -35,8 +35,6 @@ public struct BuildFacts: Sendable, Equatable {
     public var cgroupsPath: String?
     /// The ids of the user namespace: container 0 is `hostID`. The same range is used for users and groups.
     public var userRange = RuntimeSpec.IDMap(containerID: 0, hostID: 1_000_000, size: 65536)
-    /// A network namespace made before, such as by CNI; nil for a new one with loopback only.
-    public var networkNamespace: String?
     /// Files of the host to show as /etc/hosts, /etc/hostname and /etc/resolv.conf.
     public var hostsFile: String?
     /// See ``hostsFile``.

@@ -20,8 +20,7 @@ extension ContainerBuilder {
         }
         let memory = sharedMemory(settings, facts)
         // sysfs shows a network namespace and can be mounted only by who owns it.
-        let ownsNetwork =
-            settings.usesHostUserNamespace || (settings.network == .private && facts.networkNamespace == nil)
+        let ownsNetwork = settings.usesHostUserNamespace || settings.network != .host
         var result = [
             mount("/proc", "proc", "proc", "nosuid,noexec,nodev"),
             mount("/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"),

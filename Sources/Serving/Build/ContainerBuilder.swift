@@ -75,7 +75,7 @@ public enum ContainerBuilder {
         _ settings: ServiceSettings, _ facts: BuildFacts
     ) -> [RuntimeSpec.Namespace] {
         var kinds: [RuntimeSpec.Namespace] = [.init(.pid), .init(.mount), .init(.uts), .init(.ipc), .init(.cgroup)]
-        if settings.network != .host { kinds.append(.init(.network, path: facts.networkNamespace)) }
+        if settings.network != .host { kinds.append(.init(.network)) }
         if !settings.usesHostUserNamespace { kinds.append(.init(.user)) }
         return kinds
     }

@@ -30,6 +30,7 @@ struct ReplicaLauncher: Sendable {
         var record = record
         // What an attempt that was cut off in the middle has left.
         do throws(SystemError) { try File.removeIfPresent(files.exit) } catch { throw ControlError(error) }
+        try ReplicaNetwork.release(files)
         let prepared = try assembly.prepare(record.id, slot: record.slot) { clock.lap(.mount) }
         let user = prepared.build.spec.process?.user
         try giveOutput(to: user, slot: record.slot)
@@ -40,18 +41,24 @@ struct ReplicaLauncher: Sendable {
         let files = self.files
         var request = prepared.request
         request.streams = .files(input: nil, output: output, error: errors)
+        let attached = prepared.network
         request.whenCreated = { process throws(LaunchError) in
             var record = noted
             record.process = ProcessIdentity(pid: process.pid, startTime: process.startTime)
             do throws(SystemError) { try record.write(files) } catch { throw .system(error) }
+            try attached?.attach(process)
         }
         clock.lap(.isolate)
         let process: ContainerProcess
         do throws(LaunchError) { process = try Launcher.launch(request) } catch {
             prepared.discardCgroup()
-            throw ContainerAssembly.failure(error)
+            throw attached?.failure ?? ContainerAssembly.failure(error)
         }
         clock.lap(.exec)
+        if let attached {
+            clock.takeOut(.network, seconds: attached.seconds)
+            record.network = attached.summary
+        }
         record.process = ProcessIdentity(pid: process.pid, startTime: process.startTime)
         record.startedAt = Int64(mlr_realtime_nanoseconds())
         record.phases = clock.steps
@@ -120,6 +127,13 @@ struct PhaseClock {
         let now = mlr_monotonic_nanoseconds()
         steps.append(ControlRequest.StartStep(phase, seconds: Double(now - last) / 1e9))
         last = now
+    }
+
+    /// Tells a part of the last step as a step of its own, before it.
+    mutating func takeOut(_ phase: StartPhase, seconds: Double) {
+        guard var whole = steps.popLast() else { return }
+        whole.seconds -= seconds
+        steps += [ControlRequest.StartStep(phase, seconds: seconds), whole]
     }
 }
 

@@ -26,6 +26,8 @@ public struct ReplicaRecord: Sendable, Equatable {
     public var startedAt: Int64?
     /// The processors it has for itself, such as `0-3`.
     public var processors: String?
+    /// What CNI plugins gave it; nil without `--network bridge`.
+    public var network: NetworkSummary?
     /// The steps of its start and their times.
     public var phases: [ControlRequest.StartStep]
     /// Limits that this host could not set, and the like.
@@ -58,6 +60,7 @@ public struct ReplicaRecord: Sendable, Equatable {
         if let user = try cursor.optional("user") { self.user = try RuntimeSpec.User(user) }
         startedAt = try cursor.optional("startedAt")?.integer()
         processors = try cursor.optional("processors")?.string()
+        network = try cursor.optional("network", NetworkSummary.init)
         phases = try cursor.required("phases").array { step throws(JSONError) in
             try ControlRequest.StartStep(step)
         }
@@ -76,6 +79,7 @@ public struct ReplicaRecord: Sendable, Equatable {
         object["user"] = user?.json
         object["startedAt"] = startedAt.map { .integer($0) }
         object["processors"] = processors.map { .string($0) }
+        object["network"] = network?.json
         object["phases"] = .array(phases.map(\.json))
         object["deathReport"] = deathReport?.json
         if !warnings.isEmpty { object["warnings"] = .array(warnings.map { .string($0) }) }

@@ -79,9 +79,27 @@ extension ServiceRunner {
             if !take(runtime), replica.process != nil, replica.phase != .cleaning { ended.append(runtime) }
         }
         if state.desired == .running { publishAgain() }
+        let known = replicas
         resume(afterBoot: afterBoot)
+        if afterBoot {
+            releaseNetworks(of: known.values.filter { state.replica($0.record.id)?.phase.isAtRest ?? true })
+        }
         for runtime in ended { processEnded(runtime, tries: 0) }
         for runtime in replicas.values { watchProcess(runtime) }
+    }
+
+    /// Leases of addresses survive a reboot. A replica that is launched again gives its own back itself.
+    private func releaseNetworks(of replicas: [ReplicaRuntime]) {
+        for replica in replicas where File.exists(replica.files.network) {
+            let id = replica.record.id
+            let files = replica.files
+            loop.work { () -> String? in
+                do throws(ControlError) { try ReplicaNetwork.release(files) } catch { return error.description }
+                return nil
+            } then: { [weak self] failure in
+                if let failure { self?.emitWarning(id, "the network of \(id) cannot be given back: \(failure)") }
+            }
+        }
     }
 
     private func publishAgain() {

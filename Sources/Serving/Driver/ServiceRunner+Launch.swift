@@ -38,6 +38,7 @@ extension ServiceRunner {
         replica.record.image = image.config.description
         replica.record.process = nil
         replica.record.agent = nil
+        replica.record.network = nil
         replica.record.phases = []
         replica.record.warnings = []
         try replica.record.write(replica.files)

@@ -232,10 +232,11 @@ final class ServiceRunner {
         replica.pump = nil
         replica.release(loop)
         let cgroup = replica.cgroup
-        let directory = replica.files.runtimeDirectory
+        let files = replica.files
         loop.work { () -> String? in
             do throws(CgroupError) { if cgroup.exists { try cgroup.remove() } } catch { return error.description }
-            do throws(SystemError) { try File.removeTree(directory) } catch { return error.description }
+            do throws(ControlError) { try ReplicaNetwork.release(files) } catch { return error.description }
+            do throws(SystemError) { try File.removeTree(files.runtimeDirectory) } catch { return error.description }
             return nil
         } then: { [weak self] failure in
             self?.report(id, attempt, failure.map { .cleanUpFailed($0) } ?? .cleanedUp)

@@ -66,7 +66,7 @@ extension Supervisor {
                 "the settings are not valid: \(problems.map(\.description).joined(separator: "; "))",
                 remedy: "correct them and start again")
         }
-        if settings.network == .bridge { throw Self.bridgeError }
+        try ReplicaNetwork.check(settings)
         let old = services[settings.name]
         if let old, !old.state.isAtRest {
             throw ControlError(
@@ -81,17 +81,21 @@ extension Supervisor {
         var settings = settings
         settings.ports = listeners.map(\.port)
         let service: ServiceRunner
-        do throws(SystemError) {
+        do throws(ControlError) {
             var state = ServiceState(name: settings.name, rules: rules)
             if let old {
                 // Numbers are never used twice, so that the log tells the replicas apart.
                 state.nextNumber = old.state.nextNumber
                 try forgetReplicas(of: old)
             }
-            service = try ServiceRunner(context, settings, image, state, phases: phases)
+            do throws(SystemError) {
+                service = try ServiceRunner(context, settings, image, state, phases: phases)
+            } catch {
+                throw ControlError(error)
+            }
         } catch {
             context.gateway.unpublish(settings.name)
-            throw ControlError(error)
+            throw error
         }
         add(service)
         service.persist()
@@ -99,10 +103,6 @@ extension Supervisor {
         service.handle(.startRequested(failFast: waits))
         if !waits { reply.succeed(service.startResult) }
     }
-
-    static let bridgeError = ControlError(
-        "--network bridge is not supported by this version: it cannot run CNI plugins yet",
-        remedy: "leave --network out (ports are published through the gateway), or use --network host")
 
     /// Builds the container without making it, and tries its limits.
     private func rehearse(_ settings: ServiceSettings, _ image: ImageRecord) throws(ControlError) {
@@ -197,25 +197,29 @@ extension Supervisor {
                 remedy: "mlrun stop \(service.name) first, or mlrun rm --force \(service.name)", exitCode: 1)
         }
         stop(service, timeout: nil, force: true) { [self] in
-            do throws(SystemError) {
+            do throws(ControlError) {
                 try forgetReplicas(of: service)
-                try File.removeTree(service.files.directory)
+                do throws(SystemError) { try File.removeTree(service.files.directory) } catch {
+                    throw ControlError(error)
+                }
                 services[service.name] = nil
                 if services.isEmpty { context.host.removeCgroupParent() }
                 context.events.record(
                     service: service.name, replica: nil, kind: "removed", text: "\(service.name) is removed")
                 reply.succeed(["name": .string(service.name)])
             } catch {
-                reply.fail(ControlError(error))
+                reply.fail(error)
             }
         }
     }
 
     /// Removes the writable layers of a service at rest.
-    private func forgetReplicas(of service: ServiceRunner) throws(SystemError) {
+    private func forgetReplicas(of service: ServiceRunner) throws(ControlError) {
         for replica in service.replicas.values {
             replica.release(loop)
-            try File.removeTree(replica.files.directory)
+            // Only where taking it down has failed before is there anything left to give back.
+            try ReplicaNetwork.release(replica.files)
+            do throws(SystemError) { try File.removeTree(replica.files.directory) } catch { throw ControlError(error) }
             context.slots.free(replica.record.slot)
         }
         service.replicas = [:]
@@ -224,6 +228,7 @@ extension Supervisor {
     private func restart(
         _ service: ServiceRunner, _ timeout: Duration?, _ waits: Bool, _ reply: ControlReply
     ) throws(ControlError) {
+        try ReplicaNetwork.check(service.settings)
         _ = try context.gateway.publish(service.name, service.settings.ports)
         if let timeout {
             var rules = service.state.rules

@@ -45,10 +45,14 @@ public struct ReplicaFiles: Sendable, Hashable {
 
     /// What the supervisor needs to find the replica again: process, cgroup, user ids.
     public var record: String { "\(directory)/replica.json" }
+    /// What its CNI plugins were told and answered, for taking it out of the network again.
+    var network: String { "\(directory)/network.json" }
     /// The writable layer.
     public var scratch: String { "\(directory)/scratch" }
     /// /etc/hosts, /etc/hostname and /etc/resolv.conf as the container sees them.
     var etc: String { "\(runtimeDirectory)/etc" }
+    /// Its network namespace, where CNI plugins made it a network.
+    var networkNamespace: String { "\(runtimeDirectory)/netns" }
     /// Written by the socket agent when the first process has ended.
     var exit: String { "\(runtimeDirectory)/exit" }
     var output: OutputPaths { OutputPaths(directory: runtimeDirectory) }

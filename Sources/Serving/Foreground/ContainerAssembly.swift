@@ -22,6 +22,8 @@ struct ContainerAssembly: Sendable {
         let build: ContainerBuild
         let cgroup: Cgroup
         let warnings: [String]
+        /// The network to attach when the namespaces are there; nil for one of loopback only, or the host's.
+        let network: ReplicaNetwork?
 
         /// For a launch that failed.
         func discardCgroup() {
@@ -37,6 +39,9 @@ struct ContainerAssembly: Sendable {
     func prepare(
         _ id: ReplicaID, slot: Int, terminal: Bool = false, endsWithLauncher: Bool = false, mounted: () -> Void = {}
     ) throws(ControlError) -> Prepared {
+        let network: ReplicaNetwork? =
+            settings.network == .bridge
+            ? try ReplicaNetwork(id, settings, files, cgroup: host.cgroupPath(id)) : nil
         do throws(SystemError) {
             for directory in [files.directory, files.scratch, files.etc] {
                 try File.makeDirectories(directory, mode: 0o700)
@@ -59,7 +64,7 @@ struct ContainerAssembly: Sendable {
         do throws(CgroupError) { request.cgroup = SharedDescriptor(try cgroup.openDirectory()) } catch {
             throw ControlError(error.cause, remedy: error.remedy)
         }
-        return Prepared(request: request, build: build, cgroup: cgroup, warnings: warnings)
+        return Prepared(request: request, build: build, cgroup: cgroup, warnings: warnings, network: network)
     }
 
     /// The name of a container's session keyring.

@@ -25,6 +25,7 @@ public struct ForegroundContainer: Sendable {
         _ settings: ServiceSettings, _ image: ImageRecord, _ streams: ReplicaCommand.Streams,
         _ directories: MLRunDirectories
     ) throws(ControlError) -> ForegroundContainer {
+        try ReplicaNetwork.check(settings)
         let place = try Place.take(directories)
         let host = try HostSnapshot(directories)
         // A program that was killed has left its container running: nobody else may get its range of ids before it is gone.
@@ -38,9 +39,11 @@ public struct ForegroundContainer: Sendable {
             var prepared = try assembly.prepare(
                 id, slot: place.slot, terminal: streams.isTerminal, endsWithLauncher: true)
             prepared.request.streams = try streams.launchStreams()
+            let network = prepared.network
+            prepared.request.whenCreated = { process throws(LaunchError) in try network?.attach(process) }
             let process: ContainerProcess
             do throws(LaunchError) { process = try Launcher.launch(prepared.request) } catch {
-                throw ContainerAssembly.failure(error)
+                throw network?.failure ?? ContainerAssembly.failure(error)
             }
             return ForegroundContainer(
                 process: process, warnings: prepared.warnings, files: files, cgroup: cgroup, place: place)
@@ -104,6 +107,7 @@ public struct ForegroundContainer: Sendable {
         } catch {
             throw ControlError(error.cause, remedy: error.remedy)
         }
+        try ReplicaNetwork.release(files)
         do throws(SystemError) {
             try File.removeTree(files.runtimeDirectory)
             try File.removeTree(File.parent(of: File.parent(of: files.directory)))

@@ -40,6 +40,9 @@ public enum ReplicaPhase: String, Sendable, CaseIterable {
         default: true
         }
     }
+
+    /// Whether it has ended for good, unless somebody asks for more.
+    public var isAtRest: Bool { self == .stopped || self == .failed }
 }
 
 /// What the gateway may do with a replica.

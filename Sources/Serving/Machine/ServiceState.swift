@@ -32,7 +32,7 @@ public struct ServiceState: Sendable, Equatable {
     public var readyCount: Int { replicas.count { $0.phase == .ready } }
 
     /// No process, no mount and no cgroup of the service is left, and none will come.
-    public var isAtRest: Bool { replicas.allSatisfy { $0.phase == .stopped || $0.phase == .failed } }
+    public var isAtRest: Bool { replicas.allSatisfy(\.phase.isAtRest) }
 
     /// One word for all replicas: the most useful state of any while it runs, the worst once it does not.
     public var status: ServiceStatus {

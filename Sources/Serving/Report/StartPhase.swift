@@ -8,6 +8,8 @@ public enum StartPhase: String, Sendable, CaseIterable {
     case mount
     /// Namespaces, cgroup, seccomp.
     case isolate
+    /// The CNI plugins.
+    case network
     case exec
     /// The first connection that was accepted.
     case portOpen = "port open"

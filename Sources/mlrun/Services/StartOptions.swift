@@ -109,8 +109,13 @@ struct StartOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The host name inside; by default the replica's.", valueName: "name"))
     var hostname: String?
 
-    @Option(help: "private (loopback only, reached through published ports), host, or bridge (CNI).")
-    var network = ServiceSettings.Network.private
+    @Option(
+        help: ArgumentHelp(
+            """
+            private (loopback only, reached through published ports), host, or bridge: an address of its own by the CNI \
+            plugins, in the network of this name or the first in /etc/cni/net.d.
+            """, valueName: "private|host|bridge[:name]"))
+    var network = NetworkChoice(network: .private)
 
     @Option(
         help: ArgumentHelp(
@@ -169,7 +174,8 @@ struct StartOptions: ParsableArguments {
             settings.labels[name] = value
         }
         settings.ports = try publish.map { try PublishedPort(parsing: $0) }
-        settings.network = network
+        settings.network = network.network
+        settings.networkName = network.name
         settings.volumes = try volume.map {
             try VolumeMount(parsing: $0, workingDirectory: Self.workingDirectory)
         }
@@ -259,5 +265,24 @@ struct StartOptions: ParsableArguments {
     }
 }
 
-extension ServiceSettings.Network: ExpressibleByArgument {}
+/// `--network`, with the name of a CNI network after a colon.
+struct NetworkChoice: ExpressibleByArgument {
+    var network: ServiceSettings.Network
+    var name: String?
+
+    init(network: ServiceSettings.Network) { self.network = network }
+
+    init?(argument: String) {
+        let parts = argument.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let network = ServiceSettings.Network(rawValue: String(parts[0])) else { return nil }
+        self.network = network
+        if parts.count > 1 {
+            guard network == .bridge, !parts[1].isEmpty else { return nil }
+            name = String(parts[1])
+        }
+    }
+
+    var defaultValueDescription: String { network.rawValue }
+}
+
 extension ServiceSettings.LimitHandling: ExpressibleByArgument {}

@@ -12,8 +12,13 @@ final class TestSupervisor {
     let place: TemporaryDirectory
     let directories: MLRunDirectories
     private var process: Victim?
+    /// The namespaces it runs in; nil for the host's, with mounts of its own.
+    private let machine: PrivateMachine?
+    private let environment: [String]
 
-    init() throws {
+    init(on machine: PrivateMachine? = nil, environment: [String] = []) throws {
+        self.machine = machine
+        self.environment = environment
         place = try TemporaryDirectory()
         directories = MLRunDirectories(root: "\(place.path)/root", state: "\(place.path)/state")
         chmod(place.path, 0o711)
@@ -24,7 +29,8 @@ final class TestSupervisor {
 
     func start() throws {
         process = try Victim.start(
-            "supervise", [directories.root, directories.state, Self.gateway], log: log, inOwnMounts: true)
+            "supervise", [directories.root, directories.state, Self.gateway], log: log, inOwnMounts: machine == nil,
+            wrapper: machine.map { $0.prefix + ["env"] + environment } ?? [])
         for _ in 0..<2000 {
             if (try? ControlClient(directories).call(.ping)) != nil { return }
             usleep(10_000)
