@@ -56,7 +56,9 @@ extension Integration {
                     ["run", "--rm", "--quiet"] + options + [image.reference, "sh", "-c", "cat; echo to error >&2"],
                     input: input)
                 #expect(ran.output == (interactive ? "from outside\n" : ""), "\(ran)")
-                #expect(ran.errors == "to error\n")
+                // Hosts without controllers are warned about in lines of mlrun's own.
+                let errors = ran.errors.split(separator: "\n").filter { !$0.hasPrefix("mlrun: warning: ") }
+                #expect(errors == ["to error"], "\(ran)")
             }
         }
 
