@@ -44,7 +44,7 @@ struct LogPumpTests {
         let paths = OutputPaths(directory: place.path)
         let log = try ServiceLog("\(place.path)/log", rotation: LogRotation())
         try LogPump.prepare(paths, log: log, uid: getuid(), gid: getgid())
-        let writer = Endless(try Spool.openForReplica(paths.fifo(.stdout)))
+        let writer = try Endless(Spool.openForReplica(paths.fifo(.stdout)))
         defer { writer.stop() }
         let errors = try Spool.openForReplica(paths.fifo(.stderr))
         let pump = try LogPump(Self.replica, paths, log: log, loop: try EventLoop())
