@@ -45,7 +45,7 @@ struct OutputTests {
     func hostileCells() {
         var table = Table(["A", "B"])
         table.add(["\u{1B}]0;owned\u{07}", "x\ny\u{9B}2J\u{202E}z"])
-        #expect(table.text == "A                   B\n\\x1b]0;owned\\x07   x\\x0ay\\x9b2J\\u{202e}z\n")
+        #expect(table.text == "A                  B\n\\x1b]0;owned\\x07   x\\x0ay\\x9b2J\\u{202e}z\n")
         #expect(ShownText.lines("one\n\ttwo\u{1B}[1m\r") == "one\n\ttwo\\x1b[1m\\x0d")
         #expect(ShownText.lines("déjà vu 模型") == "déjà vu 模型")
     }
