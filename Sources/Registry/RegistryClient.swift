@@ -8,8 +8,8 @@ public import OCISpec
 /// Nothing runs before the first request. One client serves any number of registries and of requests at once; logins,
 /// tokens and connections are shared. Call ``shutdown()`` when done with it.
 public struct RegistryClient: Sendable {
-    private let configuration: RegistryConfiguration
-    private let requester: RegistryRequester
+    let configuration: RegistryConfiguration
+    let requester: RegistryRequester
 
     public init(
         configuration: RegistryConfiguration = RegistryConfiguration(),
@@ -98,32 +98,45 @@ public struct RegistryClient: Sendable {
         let name = digest.map(\.description) ?? reference.tag ?? "latest"
         var headers = HTTPHeaders()
         for type in MediaType.manifests { headers.add(name: "Accept", value: type) }
-        let limit = configuration.manifestLimit
+        let request = RegistryRequest(
+            target: .path("manifests/\(name)"), headers: headers, scopes: .pull(repository.name))
         return try await configuration.retries.run(
             "fetch the manifest of \(reference)"
         ) { () async throws(RegistryError) in
-            let response: TransportResponse
-            do throws(RegistryError) {
-                response = try await requester.get("manifests/\(name)", of: repository, headers: headers)
-            } catch {
-                throw error.kind == .notFound ? Self.unknown(reference, name, error) : error
+            try await requester.first(
+                of: repository, for: digest == nil ? .resolve : .pull
+            ) { (endpoint) async throws(RegistryError) in
+                let response: TransportResponse
+                do throws(RegistryError) {
+                    response = try await requester.send(request, to: endpoint, for: repository)
+                } catch {
+                    throw error.kind == .notFound ? Self.unknown(reference, name, endpoint, error) : error
+                }
+                let bytes = try await manifestBytes(of: response, name, reference)
+                return try ManifestDocument(
+                    verifying: bytes, of: response, asked: digest, expected: expected, reference: reference)
             }
-            let host = response.address.hostAndPort
-            let tooLarge = RegistryError(
-                .invalidManifest, "the manifest \(name) on \(host) is larger than \(limit) bytes",
-                remedy: "check that \(reference) names an image")
-            if let length = response.contentLength, length > Int64(limit) { throw tooLarge }
-            guard let bytes = try await response.body.collect(limit: limit) else { throw tooLarge }
-            return try ManifestDocument(
-                verifying: bytes, of: response, asked: digest, expected: expected, reference: reference)
         }
     }
 
+    private func manifestBytes(
+        of response: TransportResponse, _ name: String, _ reference: ImageReference
+    ) async throws(RegistryError) -> [UInt8] {
+        let limit = configuration.manifestLimit
+        let tooLarge = RegistryError(
+            .invalidManifest,
+            "the manifest \(name) on \(response.address.hostAndPort) is larger than \(limit) bytes",
+            remedy: "check that \(reference) names an image")
+        if let length = response.contentLength, length > Int64(limit) { throw tooLarge }
+        guard let bytes = try await response.body.collect(limit: limit) else { throw tooLarge }
+        return bytes
+    }
+
     private static func unknown(
-        _ reference: ImageReference, _ name: String, _ error: RegistryError
+        _ reference: ImageReference, _ name: String, _ endpoint: RegistryEndpoint, _ error: RegistryError
     ) -> RegistryError {
         RegistryError(
-            .notFound, "\(reference.registry) has no \(name) in \(reference.repository) (\(error.message))",
+            .notFound, "\(endpoint.login) has no \(name) in \(reference.repository) (\(error.message))",
             remedy: "check the spelling of \(reference.familiar), and that it has been pushed")
     }
 

@@ -5,6 +5,9 @@ public struct RegistryConfiguration: Sendable {
     public var insecureRegistries: Set<String>
     /// PEM files with certificate authorities to trust beside the system's.
     public var certificateAuthorityFiles: [String]
+    /// Directories with settings for single registries: mirrors, certificates, headers. In each, a registry has a
+    /// directory of its name with containerd's `hosts.toml` or with certificates as Docker names them.
+    public var hostDirectories: [String]
     /// Where user names and passwords come from.
     public var credentials: CredentialSource
     /// The longest wait for a TCP connection and its TLS handshake.
@@ -22,12 +25,14 @@ public struct RegistryConfiguration: Sendable {
 
     public init(
         insecureRegistries: Set<String> = [], certificateAuthorityFiles: [String] = [],
+        hostDirectories: [String] = RegistryConfiguration.standardHostDirectories,
         credentials: CredentialSource = .environment, connectTimeout: Duration = .seconds(15),
         responseTimeout: Duration = .seconds(120), stallTimeout: Duration = .seconds(30),
         retries: RetryPolicy = RetryPolicy(), manifestLimit: Int = 4 << 20, userAgent: String = "mlrun"
     ) {
         self.insecureRegistries = insecureRegistries
         self.certificateAuthorityFiles = certificateAuthorityFiles
+        self.hostDirectories = hostDirectories
         self.credentials = credentials
         self.connectTimeout = connectTimeout
         self.responseTimeout = responseTimeout
@@ -36,6 +41,10 @@ public struct RegistryConfiguration: Sendable {
         self.manifestLimit = manifestLimit
         self.userAgent = userAgent
     }
+
+    /// The directories that `MLRUN_CERTS_D` lists, separated by colons, or else those of mlrun, containerd and Docker
+    /// below `/etc`.
+    public static var standardHostDirectories: [String] { HostDirectories.standard(CredentialFiles.variable) }
 }
 
 /// How often a failed request is repeated, and after which pauses.

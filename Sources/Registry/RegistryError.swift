@@ -14,6 +14,8 @@ public struct RegistryError: Error, Sendable, Equatable {
         case server
         /// The registry could not be reached, or the connection broke.
         case network
+        /// A file of settings, such as a hosts.toml, cannot be used.
+        case configuration
         /// No trusted, encrypted connection could be made.
         case tls
         /// A manifest or index cannot be understood or contradicts itself.
@@ -58,6 +60,13 @@ public struct RegistryError: Error, Sendable, Equatable {
     func asTransient(_ isTransient: Bool) -> RegistryError {
         RegistryError(
             kind, message, remedy: remedy, retryAfter: retryAfter, isTransient: isTransient,
+            suggestsOtherScheme: suggestsOtherScheme)
+    }
+
+    /// The same error with more of what happened.
+    func adding(_ circumstance: String) -> RegistryError {
+        RegistryError(
+            kind, "\(message) (\(circumstance))", remedy: remedy, retryAfter: retryAfter, isTransient: isTransient,
             suggestsOtherScheme: suggestsOtherScheme)
     }
 

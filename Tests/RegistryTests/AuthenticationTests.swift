@@ -154,7 +154,7 @@ import Testing
         let error = try await failure { try await client.manifest(for: server.reference()) }
         #expect(error.kind == .unauthorized)
         #expect(error.message.contains("user \"bob\" from \(credentials.files[0])"))
-        #expect(error.remedy?.contains("docker login \(server.address)") == true)
+        #expect(error.remedy?.contains("mlrun login \(server.address)") == true)
         #expect(!error.description.contains("wrong"), "the password")
         #expect(server.requests.count == 2)
         await client.shutdown()
@@ -289,7 +289,8 @@ import Testing
         #expect(throws: RegistryError.self) { try request("https://127.0.0.1/token") }
         #expect(throws: RegistryError.self) { try request("https://ann:secret@auth.example/token") }
         #expect(throws: RegistryError.self) { try request("auth.example") }
-        #expect(try request("https://auth.example/token").scope == "repository:team/app:pull")
+        let wanted = try request("https://auth.example/token").adding(.pull("team/app"))
+        #expect(wanted.scopes.texts == ["repository:team/app:pull"])
     }
 
     @Test("a registry that asks for a login over plain HTTP gets none")
@@ -297,13 +298,13 @@ import Testing
         let configuration = RegistryConfiguration(credentials: .none)
         let transport = HTTPTransport(configuration: configuration, logger: .init(label: "test"))
         let authorizer = Authorizer(
-            tokens: TokenClient(transport: transport) { _ in true }, credentials: CredentialStore(source: .none),
-            logger: .init(label: "test"))
+            tokens: TokenClient(transport: transport, hosts: RegistryHosts(configuration: configuration)),
+            credentials: CredentialStore(source: .none), logger: .init(label: "test"))
         let address = try #require(WebAddress(parsing: "http://registry.example/v2/"))
         let repository = RegistryRepository(registry: "registry.example", name: "team/app")
         let challenge = AuthenticationChallenge(scheme: "basic", parameters: [:])
         let error = try await failure {
-            try await authorizer.answer([challenge], from: address, for: repository, rejected: nil)
+            try await authorizer.answer([challenge], from: address, for: repository, scopes: .none, rejected: nil)
         }
         #expect(error.kind == .unauthorized)
         #expect(error.message.contains("plain HTTP"))

@@ -25,11 +25,14 @@ actor Authorizer {
         self.logger = logger
     }
 
-    /// The `Authorization` value to send unasked; nil before the first challenge or when the token has expired.
-    func known(for repository: RegistryRepository) -> String? {
+    /// The `Authorization` value to send unasked, a new token in place of one that has expired; nil before the first
+    /// challenge.
+    func known(for repository: RegistryRepository, scopes: AccessScopes) async -> String? {
         switch learnt[repository] {
         case .basic(let value): return value
-        case .bearer(let request): return fetched[request].flatMap { $0.isFresh ? $0.header : nil }
+        case .bearer(let request):
+            // What goes wrong here comes to light with the registry's next challenge.
+            return try? await bearer(request.adding(scopes), repository: repository, rejected: nil)
         case nil: return nil
         }
     }
@@ -37,7 +40,7 @@ actor Authorizer {
     /// The `Authorization` value that answers a 401 from `address`; `rejected` is what was sent with the request.
     func answer(
         _ challenges: [AuthenticationChallenge], from address: WebAddress, for repository: RegistryRepository,
-        rejected: String?
+        scopes: AccessScopes, rejected: String?
     ) async throws(RegistryError) -> String {
         let host = address.hostAndPort
         guard address.mayCarrySecrets else {
@@ -47,7 +50,8 @@ actor Authorizer {
         }
         if let challenge = challenges.first(where: { $0.scheme == "bearer" }) {
             let request = try TokenRequest(challenge, from: address, repository: repository)
-            return try await bearer(request, repository: repository, rejected: rejected)
+            learnt[repository] = .bearer(request)
+            return try await bearer(request.adding(scopes), repository: repository, rejected: rejected)
         }
         guard challenges.contains(where: { $0.scheme == "basic" }) else {
             let names = challenges.map { "\"\($0.scheme)\"" }.joined(separator: ", ")
@@ -59,7 +63,7 @@ actor Authorizer {
         guard let basic = found.basic else {
             throw RegistryError(
                 .unauthorized, "\(host) wants a user name and password, but \(found.source) holds an identity token",
-                remedy: "log in again with 'docker login \(repository.registry)'")
+                remedy: "log in again with 'mlrun login \(repository.registry)'")
         }
         guard basic != rejected else { throw Refusal.refused(found, repository, host) }
         learnt[repository] = .basic(basic)
@@ -77,11 +81,16 @@ actor Authorizer {
     private func bearer(
         _ request: TokenRequest, repository: RegistryRepository, rejected: String?
     ) async throws(RegistryError) -> String {
-        learnt[repository] = .bearer(request)
-        if let token = fetched[request], token.isFresh, token.header != rejected { return token.header }
+        if let token = token(for: request), token.header != rejected { return token.header }
         let fetch = fetches[request] ?? startFetch(request, for: repository)
         guard let result = await fetch.value() else { throw .cancelled("the request for a token") }
         return try result.get().header
+    }
+
+    /// One that is there already and allows at least what is wanted.
+    private func token(for request: TokenRequest) -> BearerToken? {
+        if let exact = fetched[request], exact.isFresh { return exact }
+        return fetched.first { $0.key.covers(request) && $0.value.isFresh }?.value
     }
 
     private func startFetch(
@@ -99,6 +108,7 @@ actor Authorizer {
         do throws(RegistryError) {
             let lookup = try await lookUp(repository)
             let token = try await tokens.fetch(request, repository: repository, lookup: lookup)
+            fetched = fetched.filter { $0.value.isFresh }
             fetched[request] = token
             return .success(token)
         } catch {
@@ -143,7 +153,7 @@ enum Refusal {
             text += " (\(lookup.troubles.joined(separator: ", ")))"
         }
         return RegistryError(
-            kind, text, remedy: "check the name, or log in with 'docker login \(repository.registry)'")
+            kind, text, remedy: "check the name, or log in with 'mlrun login \(repository.registry)'")
     }
 
     static func refused(
@@ -154,6 +164,6 @@ enum Refusal {
         return RegistryError(
             kind, "\(host) refuses access to \(repository.name) for \(who), or has no such repository",
             remedy:
-                "check the name and the account's rights, or log in again with 'docker login \(repository.registry)'")
+                "check the name and the account's rights, or log in again with 'mlrun login \(repository.registry)'")
     }
 }

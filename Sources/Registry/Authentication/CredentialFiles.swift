@@ -14,10 +14,14 @@ enum CredentialFiles {
         } else if let home = variable("HOME") {
             files.append("\(home)/.docker/config.json")
         }
+        // Podman writes to one of these and reads the others too.
         if let file = variable("REGISTRY_AUTH_FILE") {
             files.append(file)
-        } else if let directory = variable("XDG_RUNTIME_DIR") {
-            files.append("\(directory)/containers/auth.json")
+        } else {
+            let runtime = variable("XDG_RUNTIME_DIR").map { "\($0)/containers" } ?? "/run/containers/\(geteuid())"
+            files.append("\(runtime)/auth.json")
+            let settings = variable("XDG_CONFIG_HOME") ?? variable("HOME").map { "\($0)/.config" }
+            if let settings { files.append("\(settings)/containers/auth.json") }
         }
         return files
     }
@@ -31,33 +35,6 @@ enum CredentialFiles {
         static func == (left: Entry, right: Entry) -> Bool {
             left.credentials == right.credentials && left.helper?.name == right.helper?.name
                 && left.helper?.server == right.helper?.server
-        }
-    }
-
-    /// The content of a file; nil if it is not there.
-    static func read(_ path: String) throws(RegistryError) -> [UInt8]? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        if descriptor < 0 {
-            let number = errno
-            if number == ENOENT || number == ENOTDIR { return nil }
-            throw RegistryError(.unauthorized, "cannot open \(path): \(String(cString: strerror(number)).lowercased())")
-        }
-        defer { close(descriptor) }
-        let limit = 1 << 20
-        var content: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 16 << 10)
-        while true {
-            let got = Glibc.read(descriptor, &buffer, buffer.count)
-            if got == 0 { return content }
-            if got < 0 {
-                if errno == EINTR { continue }
-                throw RegistryError(
-                    .unauthorized, "cannot read \(path): \(String(cString: strerror(errno)).lowercased())")
-            }
-            content.append(contentsOf: buffer[..<got])
-            if content.count > limit {
-                throw RegistryError(.unauthorized, "cannot read \(path): it is larger than \(limit) bytes")
-            }
         }
     }
 

@@ -11,7 +11,7 @@ struct CredentialStore: Sendable {
         for path in source.files {
             let entry: CredentialFiles.Entry
             do throws(RegistryError) {
-                guard let content = try CredentialFiles.read(path) else { continue }
+                guard let content = try SettingsFile.read(path, .unauthorized) else { continue }
                 do throws(JSONError) {
                     entry = try CredentialFiles.entry(in: content, path: path, for: repository)
                 } catch {

@@ -46,8 +46,8 @@ public struct CredentialSource: Sendable {
         self.helperTimeout = helperTimeout
     }
 
-    /// `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`, then `$REGISTRY_AUTH_FILE` or
-    /// `$XDG_RUNTIME_DIR/containers/auth.json`.
+    /// `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`, then `$REGISTRY_AUTH_FILE` or the auth.json of
+    /// podman: in `$XDG_RUNTIME_DIR/containers` or `/run/containers/UID`, then in `~/.config/containers`.
     public static var environment: CredentialSource {
         CredentialSource(files: CredentialFiles.standard(CredentialFiles.variable))
     }

@@ -6,7 +6,9 @@ struct TokenRequest: Sendable, Hashable {
     /// The token server's URL; its origin is the only one that sees the credentials beside the registry.
     let realm: String
     let service: String?
-    let scope: String
+    /// Whose token it is: another registry that names the same token server never gets it.
+    let registry: String
+    private(set) var scopes: AccessScopes
 
     init(
         _ challenge: AuthenticationChallenge, from registry: WebAddress, repository: RegistryRepository
@@ -26,7 +28,19 @@ struct TokenRequest: Sendable, Hashable {
         }
         self.realm = realm.text
         service = challenge.parameters["service"]
-        scope = challenge.parameters["scope"] ?? repository.pullScope
+        self.registry = repository.registry
+        scopes = AccessScopes(parsing: challenge.parameters["scope"] ?? "")
+    }
+
+    func adding(_ wanted: AccessScopes) -> TokenRequest {
+        var request = self
+        request.scopes = scopes.union(wanted)
+        return request
+    }
+
+    /// Whether a token fetched by this request also answers `other`.
+    func covers(_ other: TokenRequest) -> Bool {
+        realm == other.realm && service == other.service && registry == other.registry && scopes.covers(other.scopes)
     }
 }
 
@@ -36,13 +50,13 @@ struct BearerToken: Sendable {
     let expires: ContinuousClock.Instant
 
     /// With a margin, so that a token does not expire on its way.
-    var isFresh: Bool { ContinuousClock.now + .seconds(5) < expires }
+    var isFresh: Bool { ContinuousClock.now + .seconds(10) < expires }
 }
 
 /// Fetches tokens: with a GET, or for an identity token with the OAuth 2 form of the token specification.
 struct TokenClient: Sendable {
     let transport: HTTPTransport
-    let verifiesCertificate: @Sendable (WebAddress) -> Bool
+    let hosts: RegistryHosts
 
     func fetch(
         _ wanted: TokenRequest, repository: RegistryRepository, lookup: CredentialLookup
@@ -87,20 +101,22 @@ struct TokenClient: Sendable {
             throw RegistryError(.server, "\"\(wanted.realm)\" is no usable URL")
         }
         var fields = wanted.service.map { [("service", $0)] } ?? []
-        fields.append(("scope", wanted.scope))
-        var request = TransportRequest(address: realm, verifiesCertificate: verifiesCertificate(realm))
+        var request = TransportRequest(address: realm, tls: try hosts.tls(for: realm))
         request.headers.add(name: "Accept", value: "application/json")
         switch credentials?.secret {
         case .identityToken(let token):
+            if !wanted.scopes.isEmpty { fields.append(("scope", wanted.scopes.texts.joined(separator: " "))) }
             fields += [("grant_type", "refresh_token"), ("client_id", "mlrun"), ("refresh_token", token)]
             request.method = .POST
             request.headers.add(name: "Content-Type", value: "application/x-www-form-urlencoded")
-            request.body = Array(Self.form(fields).utf8)
+            request.body = .bytes(Array(Self.form(fields).utf8))
         case .password(let user, _):
+            fields += wanted.scopes.texts.map { ("scope", $0) }
             fields.append(("account", user))
             if let basic = credentials?.basic { request.headers.add(name: "Authorization", value: basic) }
             request.address = realm.adding(query: Self.form(fields))
         case nil:
+            fields += wanted.scopes.texts.map { ("scope", $0) }
             request.address = realm.adding(query: Self.form(fields))
         }
         return request

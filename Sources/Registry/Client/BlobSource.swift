@@ -19,15 +19,24 @@ struct BlobSource: Sendable {
     func open(at offset: Int64) async throws(RegistryError) -> Opening {
         var headers = HTTPHeaders([("Accept", "*/*")])
         if offset > 0 { headers.add(name: "Range", value: "bytes=\(offset)-") }
-        let response: TransportResponse
-        do throws(RegistryError) {
-            response = try await requester.get("blobs/\(descriptor.digest)", of: repository, headers: headers)
-        } catch {
-            guard error.kind == .notFound else { throw error }
-            throw RegistryError(
-                .notFound, "\(repository.registry) has no blob \(descriptor.digest) in \(repository.name)",
-                remedy: "push the image again: its manifest names a blob that is not there")
+        let request = RegistryRequest(
+            target: .path("blobs/\(descriptor.digest)"), headers: headers, scopes: .pull(repository.name),
+            accepted: [200, 206])
+        return try await requester.first(of: repository, for: .pull) { (endpoint) async throws(RegistryError) in
+            let response: TransportResponse
+            do throws(RegistryError) {
+                response = try await requester.send(request, to: endpoint, for: repository)
+            } catch {
+                guard error.kind == .notFound else { throw error }
+                throw RegistryError(
+                    .notFound, "\(endpoint.login) has no blob \(descriptor.digest) in \(repository.name)",
+                    remedy: "push the image again: its manifest names a blob that is not there")
+            }
+            return try opening(of: response, at: offset)
         }
+    }
+
+    private func opening(of response: TransportResponse, at offset: Int64) throws(RegistryError) -> Opening {
         let host = response.address.hostAndPort
         let size = descriptor.size
         let start: Int64

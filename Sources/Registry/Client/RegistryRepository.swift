@@ -1,6 +1,6 @@
 internal import OCISpec
 
-/// One repository of one registry: where its requests go, and under which names people log in there.
+/// One repository of one registry, and under which names people log in there.
 struct RegistryRepository: Sendable, Hashable {
     /// As in the reference: `docker.io`, `host:5000`.
     let registry: String
@@ -20,9 +20,9 @@ struct RegistryRepository: Sendable, Hashable {
     /// The host that is connected to; Docker Hub's differs from its name.
     var connectedHost: String { isHub ? "registry-1.docker.io" : registry }
 
-    /// `/v2/<name>/<rest>` on the registry; nil if the host is malformed.
-    func address(_ scheme: WebAddress.Scheme, _ rest: String) -> WebAddress? {
-        WebAddress(scheme: scheme, registry: connectedHost, target: "/v2/\(name)/\(rest)")
+    /// The same repository as an endpoint's logins know it.
+    func at(_ endpoint: RegistryEndpoint) -> RegistryRepository {
+        RegistryRepository(registry: endpoint.login, name: name)
     }
 
     /// The names to look for in a file of logins, the most specific first.
@@ -34,7 +34,4 @@ struct RegistryRepository: Sendable, Hashable {
 
     /// The server to name to a credential helper.
     var helperServer: String { isHub ? "https://index.docker.io/v1/" : registry }
-
-    /// The scope of a token that may read here.
-    var pullScope: String { "repository:\(name):pull" }
 }

@@ -3,104 +3,190 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import Synchronization
 
-/// One GET of a registry with everything that may lie between request and content: the choice of scheme, a login,
-/// redirects. Retries are the caller's.
+/// Requests of registries with everything that may lie between question and answer: the choice among mirrors and of
+/// the scheme, a login, redirects. Retries are the caller's.
+///
+///     try await retries.run("…") {
+///         try await requester.first(of: repository, for: .push) { endpoint in
+///             try await requester.send(request, to: endpoint, for: repository)
+///         }
+///     }
 final class RegistryRequester: Sendable {
     private let transport: HTTPTransport
     private let authorizer: Authorizer
-    private let configuration: RegistryConfiguration
-    /// Which scheme a host that may speak either turned out to speak.
-    private let schemes = Mutex<[String: WebAddress.Scheme]>([:])
+    private let hosts: RegistryHosts
+    private let logger: Logger
+    private let state = Mutex(State())
     private static let mostRedirects = 5
+
+    private struct State {
+        /// Which scheme a host that may speak either turned out to speak.
+        var schemes: [String: WebAddress.Scheme] = [:]
+        /// Mirrors that could not be reached, and why; they are not waited for a second time.
+        var unreachable: [RegistryEndpoint: RegistryError] = [:]
+    }
 
     init(transport: HTTPTransport, configuration: RegistryConfiguration, logger: Logger) {
         self.transport = transport
-        self.configuration = configuration
-        let insecure = configuration.insecureRegistries
+        self.logger = logger
+        let hosts = RegistryHosts(configuration: configuration)
+        self.hosts = hosts
         authorizer = Authorizer(
-            tokens: TokenClient(transport: transport) { !insecure.contains($0.hostAndPort) },
+            tokens: TokenClient(transport: transport, hosts: hosts),
             credentials: CredentialStore(source: configuration.credentials), logger: logger)
     }
 
     func shutdown() async { await transport.shutdown() }
 
-    /// The answer to `GET /v2/<repository>/<path>` if it is 200 or 206.
-    func get(
-        _ path: String, of repository: RegistryRepository, headers: HTTPHeaders
+    // MARK: Mirrors
+
+    /// What `attempt` returns for the first host that does not fail: the mirrors in their order, then the registry
+    /// itself. Where all fail, the registry's error is thrown, with what each mirror had said.
+    func first<Value: Sendable>(
+        of repository: RegistryRepository, for capability: RegistryCapabilities,
+        attempt: (RegistryEndpoint) async throws(RegistryError) -> Value
+    ) async throws(RegistryError) -> Value {
+        let endpoints = try hosts.endpoints(of: repository).filter { $0.capabilities.contains(capability) }
+        let unreachable = state.withLock { $0.unreachable }
+        var failures: [RegistryError] = []
+        for endpoint in endpoints {
+            do throws(RegistryError) {
+                if let known = unreachable[endpoint] { throw known }
+                return try await attempt(endpoint)
+            } catch {
+                if error.kind == .cancelled { throw error }
+                failures.append(error)
+                guard endpoint.isMirror else { break }
+                if [.network, .tls, .timeout].contains(error.kind) {
+                    state.withLock { $0.unreachable[endpoint] = error }
+                }
+                logger.debug("the mirror \(endpoint.host) failed", metadata: ["reason": "\(error.message)"])
+            }
+        }
+        guard let last = failures.popLast() else {
+            throw RegistryError(
+                .unsupported, "no host is configured that may do this for \(repository.registry)",
+                remedy: "give a host in its hosts.toml the capability")
+        }
+        guard !failures.isEmpty else { throw last }
+        throw last.adding("before it, \(failures.map(\.message).joined(separator: "; "))")
+    }
+
+    // MARK: One host
+
+    /// The answer of one host, if its status is among the accepted.
+    func send(
+        _ request: RegistryRequest, to endpoint: RegistryEndpoint, for repository: RegistryRepository
     ) async throws(RegistryError) -> TransportResponse {
-        let host = repository.connectedHost
-        let candidates = candidates(for: repository)
+        let candidates = candidates(for: endpoint)
         var first: RegistryError?
         for scheme in candidates {
-            guard let address = repository.address(scheme, path) else {
-                throw RegistryError(.server, "\"\(host)\" is no registry host", remedy: "check the image's name")
+            let address: WebAddress? =
+                switch request.target {
+                case .path(let path): endpoint.address(scheme, repository: repository.name, path)
+                case .root: endpoint.address(scheme, repository: nil, "")
+                case .address(let address): address
+                }
+            guard let address, let base = endpoint.address(scheme, repository: nil, "") else {
+                throw RegistryError(
+                    .server, "\"\(endpoint.host)\" is no registry host", remedy: "check the image's name")
             }
             do throws(RegistryError) {
-                let response = try await get(address, of: repository, headers: headers)
-                settle(scheme, for: host, candidates)
+                let exchange = Exchange(
+                    request: request, endpoint: endpoint, repository: repository.at(endpoint), registry: base)
+                let response = try await send(exchange, to: address)
+                settle(scheme, for: endpoint, candidates)
                 return response
             } catch {
                 guard error.suggestsOtherScheme else {
-                    if error.isAnswer { settle(scheme, for: host, candidates) }
+                    if error.isAnswer { settle(scheme, for: endpoint, candidates) }
                     throw error
                 }
                 // What the likelier scheme met says more than the failure of the other.
                 first = first ?? error
             }
         }
-        throw first ?? RegistryError(.network, "there is no way to reach \(host)")
+        throw first ?? RegistryError(.network, "there is no way to reach \(endpoint.host)")
     }
 
-    private func settle(_ scheme: WebAddress.Scheme, for host: String, _ candidates: [WebAddress.Scheme]) {
-        if candidates.count > 1 { schemes.withLock { $0[host] = scheme } }
+    /// The URL that an answer names as its `Location`, such as where an upload goes on; for ``RegistryRequest/Target``.
+    func location(of response: TransportResponse) throws(RegistryError) -> WebAddress {
+        try follow(response.headers.first(name: "Location"), from: response.address, after: 0)
     }
 
-    /// Plain HTTP first on loopback, since that is what local registries speak and it costs nothing to be wrong;
-    /// HTTPS first for registries declared insecure, whose certificates are then not checked.
-    private func candidates(for repository: RegistryRepository) -> [WebAddress.Scheme] {
-        let host = repository.connectedHost
-        if let known = schemes.withLock({ $0[host] }) { return [known] }
-        if WebAddress(scheme: .http, registry: host, target: "/")?.isLoopback == true { return [.http, .https] }
-        return configuration.insecureRegistries.contains(host) ? [.https, .http] : [.https]
+    private func settle(
+        _ scheme: WebAddress.Scheme, for endpoint: RegistryEndpoint, _ candidates: [WebAddress.Scheme]
+    ) {
+        if candidates.count > 1 { state.withLock { $0.schemes[endpoint.host] = scheme } }
     }
 
-    private func verifies(_ address: WebAddress, of repository: RegistryRepository) -> Bool {
-        let registry = WebAddress(scheme: address.scheme, registry: repository.connectedHost, target: "/")
-        return registry?.origin != address.origin
-            || !configuration.insecureRegistries.contains(repository.connectedHost)
+    private func candidates(for endpoint: RegistryEndpoint) -> [WebAddress.Scheme] {
+        guard endpoint.schemes.count > 1 else { return endpoint.schemes }
+        return state.withLock { $0.schemes[endpoint.host] }.map { [$0] } ?? endpoint.schemes
     }
 
-    private func get(
-        _ registry: WebAddress, of repository: RegistryRepository, headers: HTTPHeaders
-    ) async throws(RegistryError) -> TransportResponse {
-        var authorization = registry.mayCarrySecrets ? await authorizer.known(for: repository) : nil
+    // MARK: One address
+
+    private struct Exchange {
+        let request: RegistryRequest
+        let endpoint: RegistryEndpoint
+        let repository: RegistryRepository
+        /// The endpoint's own address: the login goes to this origin only.
+        let registry: WebAddress
+    }
+
+    private func send(_ exchange: Exchange, to start: WebAddress) async throws(RegistryError) -> TransportResponse {
+        let registry = exchange.registry
+        let scopes = exchange.request.scopes
+        var authorization =
+            registry.mayCarrySecrets ? await authorizer.known(for: exchange.repository, scopes: scopes) : nil
         var isChallenged = false
-        var address = registry
+        var address = start
         var redirects = 0
         while true {
-            var request = TransportRequest(
-                address: address, headers: headers, verifiesCertificate: verifies(address, of: repository))
-            // Only the registry itself may see the login, never where it redirects to.
-            if let authorization, address.origin == registry.origin {
-                request.headers.add(name: "Authorization", value: authorization)
-            }
-            let response = try await transport.open(request)
+            let response = try await transport.open(
+                try transportRequest(exchange, to: address, authorization: authorization))
+            let isRegistry = address.origin == registry.origin
             switch response.status.code {
-            case 200, 206: return response
+            case let code where exchange.request.accepted.contains(code): return response
             case 301, 302, 303, 307, 308:
                 redirects += 1
                 let location = response.headers.first(name: "Location")
                 address = try follow(location, from: address, after: redirects)
-            case 401 where address.origin == registry.origin && !isChallenged:
+                guard [.GET, .HEAD].contains(exchange.request.method) || [307, 308].contains(response.status.code)
+                else {
+                    throw RegistryError(
+                        .server,
+                        "\(registry.hostAndPort) answers a \(exchange.request.method) with the redirect "
+                            + "\(response.status.code), which does not keep it",
+                        remedy: "name the host that it redirects to: \(address.hostAndPort)")
+                }
+            case 401 where isRegistry && !isChallenged:
                 isChallenged = true
                 _ = try await response.body.collect(limit: 64 << 10)
                 let challenges = AuthenticationChallenge.parse(response.headers["WWW-Authenticate"])
                 authorization = try await authorizer.answer(
-                    challenges, from: address, for: repository, rejected: authorization)
-                address = registry
-            default: throw await refusal(response, of: repository, registry: registry)
+                    challenges, from: address, for: exchange.repository, scopes: scopes, rejected: authorization)
+                address = start
+            default: throw await refusal(response, of: exchange)
             }
         }
+    }
+
+    private func transportRequest(
+        _ exchange: Exchange, to address: WebAddress, authorization: String?
+    ) throws(RegistryError) -> TransportRequest {
+        let request = exchange.request
+        let isRegistry = address.origin == exchange.registry.origin
+        var prepared = TransportRequest(
+            method: request.method, address: address, headers: request.headers, body: request.body,
+            tls: isRegistry ? exchange.endpoint.tls : try hosts.tls(for: address),
+            connectTimeout: isRegistry ? exchange.endpoint.connectTimeout : nil)
+        // Only the registry itself may see the login and what its settings add, never where it redirects to.
+        guard isRegistry else { return prepared }
+        for header in exchange.endpoint.headers { prepared.headers.add(name: header.name, value: header.value) }
+        if let authorization { prepared.headers.replaceOrAdd(name: "Authorization", value: authorization) }
+        return prepared
     }
 
     /// Where a redirect leads, if it may be followed.
@@ -122,21 +208,19 @@ final class RegistryRequester: Sendable {
         return next
     }
 
-    private func refusal(
-        _ response: TransportResponse, of repository: RegistryRepository, registry: WebAddress
-    ) async -> RegistryError {
+    private func refusal(_ response: TransportResponse, of exchange: Exchange) async -> RegistryError {
         let host = response.address.hostAndPort
         // The body only explains; without it the status has to do.
         let body = (try? await response.body.collect(limit: 64 << 10)) ?? []
-        guard response.address.origin == registry.origin else {
+        guard response.address.origin == exchange.registry.origin else {
             return AnswerFailure.explain(
-                response, body: body, what: "\(host), where \(registry.hostAndPort) redirects to,")
+                response, body: body, what: "\(host), where \(exchange.registry.hostAndPort) redirects to,")
         }
         guard response.status.code == 401 || response.status.code == 403 else {
             return AnswerFailure.explain(response, body: body, what: host)
         }
         let kind: RegistryError.Kind = response.status.code == 401 ? .unauthorized : .denied
-        let refusal = await authorizer.refusal(of: repository, host: host, kind: kind)
+        let refusal = await authorizer.refusal(of: exchange.repository, host: host, kind: kind)
         guard let said = AnswerFailure.reason(body) else { return refusal }
         return RegistryError(kind, "\(refusal.message): \(said)", remedy: refusal.remedy)
     }

@@ -3,7 +3,6 @@ internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
-internal import NIOSSL
 internal import Synchronization
 
 /// One request of one address, as it goes over the wire: no redirects, no retries, no authentication.
@@ -11,9 +10,10 @@ struct TransportRequest: Sendable {
     var method = HTTPMethod.GET
     var address: WebAddress
     var headers = HTTPHeaders()
-    var body: [UInt8]?
-    /// Off for registries that the user declared insecure.
-    var verifiesCertificate = true
+    var body: RequestBody?
+    var tls = TLSSettings.standard
+    /// Nil for that of the configuration.
+    var connectTimeout: Duration?
 }
 
 /// The head of an answer, and its body yet to be read.
@@ -57,15 +57,14 @@ final class ResponseBody: Sendable {
     }
 }
 
-/// Makes connections, with one pool for all requests; nothing is started before the first of them.
+/// Makes connections, with one pool for all requests that go the same way; nothing is started before the first of them.
 final class HTTPTransport: Sendable {
-    private enum Client {
-        case none
-        case running(HTTPClient)
-        case closed
+    private struct State {
+        var clients: [ConnectionRoute: HTTPClient] = [:]
+        var isClosed = false
     }
 
-    private let client = Mutex(Client.none)
+    private let state = Mutex(State())
     private let configuration: RegistryConfiguration
     private let logger: Logger
 
@@ -76,26 +75,46 @@ final class HTTPTransport: Sendable {
 
     deinit {
         // async-http-client insists on being shut down; the callback keeps it alive until it is.
-        let last = client.withLock { $0 }
-        if case .running(let client) = last { client.shutdown { _ in } }
+        for client in state.withLock({ $0.clients.values }) { client.shutdown { _ in } }
     }
 
     func shutdown() async {
-        let last = client.withLock { client in
-            defer { client = .closed }
-            return client
+        let clients = state.withLock { state in
+            defer { state = State(isClosed: true) }
+            return state.clients.values
         }
-        guard case .running(let client) = last else { return }
-        do {
-            try await client.shutdown()
-        } catch {
-            logger.debug("the HTTP client did not shut down cleanly", metadata: ["error": "\(error)"])
+        for client in clients {
+            do {
+                try await client.shutdown()
+            } catch {
+                logger.debug("the HTTP client did not shut down cleanly", metadata: ["error": "\(error)"])
+            }
         }
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the answer. Where several client certificates are there, the next one
+    /// is shown to a server that refuses one.
     func open(_ request: TransportRequest) async throws(RegistryError) -> TransportResponse {
-        let client = try running()
+        let certificates = request.tls.clientCertificates
+        guard certificates.count > 1 else { return try await open(request, request.tls) }
+        var last: RegistryError?
+        for certificate in certificates {
+            var tls = request.tls
+            tls.clientCertificates = [certificate]
+            do throws(RegistryError) { return try await open(request, tls) } catch {
+                guard error.kind == .tls else { throw error }
+                last = error
+            }
+        }
+        throw last ?? RegistryError(.tls, "no client certificate was accepted by \(request.address.hostAndPort)")
+    }
+
+    private func open(_ request: TransportRequest, _ tls: TLSSettings) async throws(RegistryError) -> TransportResponse
+    {
+        let route = ConnectionRoute(
+            tls: request.address.scheme == .https ? tls : .standard,
+            connectTimeout: request.connectTimeout ?? configuration.connectTimeout)
+        let client = try running(route)
         let prepared: HTTPClient.Request
         do {
             var headers = request.headers
@@ -104,8 +123,9 @@ final class HTTPTransport: Sendable {
             headers.replaceOrAdd(name: "Accept-Encoding", value: "identity")
             prepared = try HTTPClient.Request(
                 url: request.address.text, method: request.method, headers: headers,
-                body: request.body.map { .bytes($0) },
-                tlsConfiguration: request.verifiesCertificate ? nil : Self.unverifiedTLS())
+                body: try await request.body?.opened())
+        } catch let error as RegistryError {
+            throw error
         } catch {
             throw TransportFailure.explain(error, address: request.address)
         }
@@ -124,55 +144,39 @@ final class HTTPTransport: Sendable {
         }
     }
 
-    private func running() throws(RegistryError) -> HTTPClient {
-        let existing = client.withLock { $0 }
-        switch existing {
-        case .running(let client): return client
-        case .closed: throw RegistryError(.cancelled, "the registry client has been shut down")
-        case .none: break
-        }
+    private func running(_ route: ConnectionRoute) throws(RegistryError) -> HTTPClient {
+        let closed = RegistryError(.cancelled, "the registry client has been shut down")
+        let (existing, isClosed) = state.withLock { ($0.clients[route], $0.isClosed) }
+        if isClosed { throw closed }
+        if let existing { return existing }
         let new = HTTPClient(
             eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton),
-            configuration: try makeConfiguration())
-        let winner = client.withLock { current -> HTTPClient? in
-            switch current {
-            case .none:
-                current = .running(new)
-                return new
-            case .running(let client): return client
-            case .closed: return nil
-            }
+            configuration: try route.clientConfiguration(authorities: configuration.certificateAuthorityFiles))
+        let winner = state.withLock { state -> HTTPClient? in
+            if state.isClosed { return nil }
+            if let other = state.clients[route] { return other }
+            state.clients[route] = new
+            return new
         }
         if winner !== new { new.shutdown { _ in } }
-        guard let winner else { throw RegistryError(.cancelled, "the registry client has been shut down") }
+        guard let winner else { throw closed }
         return winner
     }
+}
 
-    private func makeConfiguration() throws(RegistryError) -> HTTPClient.Configuration {
-        var tls = TLSConfiguration.makeClientConfiguration()
-        for file in configuration.certificateAuthorityFiles {
-            do {
-                tls.additionalTrustRoots.append(.certificates(try NIOSSLCertificate.fromPEMFile(file)))
-            } catch {
-                throw RegistryError(
-                    .tls, "cannot read certificate authorities from \(file): \(error)",
-                    remedy: "name a readable file of PEM certificates")
+extension RequestBody {
+    /// As async-http-client sends it.
+    fileprivate func opened() async throws(RegistryError) -> HTTPClient.Body {
+        switch self {
+        case .bytes(let bytes): return .bytes(bytes)
+        case .stream(let length, let open):
+            let source = try await open()
+            return .stream(contentLength: length) { writer in
+                let loop = MultiThreadedEventLoopGroup.singleton.any()
+                return loop.makeFutureWithTask {
+                    while let piece = try await source.next() { try await writer.write(.byteBuffer(piece)).get() }
+                }
             }
         }
-        var settings = HTTPClient.Configuration(
-            tlsConfiguration: tls, redirectConfiguration: .disallow,
-            timeout: .init(connect: TimeAmount(configuration.connectTimeout)), ignoreUncleanSSLShutdown: false,
-            decompression: .disabled)
-        // One connection a download: layers never share the window of one HTTP/2 connection.
-        settings.httpVersion = .http1Only
-        settings.connectionPool.retryConnectionEstablishment = false
-        settings.connectionPool.idleTimeout = .seconds(20)
-        return settings
-    }
-
-    private static func unverifiedTLS() -> TLSConfiguration {
-        var tls = TLSConfiguration.makeClientConfiguration()
-        tls.certificateVerification = .none
-        return tls
     }
 }

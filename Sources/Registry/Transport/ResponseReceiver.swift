@@ -119,6 +119,11 @@ final class ResponseReceiver: HTTPClientResponseDelegate {
 
     // MARK: The event loop's side
 
+    // A server that takes what it is sent is not silent.
+    func didSendRequestPart(task: HTTPClient.Task<Void>, _ part: IOData) { state.withLock { $0.lastSign = .now() } }
+
+    func didSendRequest(task: HTTPClient.Task<Void>) { state.withLock { $0.lastSign = .now() } }
+
     func didReceiveHead(task: HTTPClient.Task<Void>, _ head: HTTPResponseHead) -> EventLoopFuture<Void> {
         let waiter = state.withLock { state in
             state.head = head
