@@ -13,6 +13,22 @@ int mlr_prctl(int option, unsigned long a, unsigned long b, unsigned long c, uns
     RESULT(prctl(option, a, b, c, d));
 }
 
+int mlr_start_placeholder(int *pid, int *pidfd) {
+    int descriptor = -1;
+    struct clone_args arguments = {
+        .flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&descriptor, .exit_signal = SIGCHLD};
+    long child = syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (child < 0) return -errno;
+    if (child == 0) {
+        /* Everything that comes after a fork of a program with threads must be safe in a signal handler. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) pause();
+    }
+    *pid = (int)child;
+    *pidfd = descriptor;
+    return 0;
+}
+
 int mlr_gettid(void) { return (int)syscall(SYS_gettid); }
 
 int mlr_wait_pidfd(int pidfd, int options, int *code, int *value) {

@@ -12,6 +12,7 @@
 #include <linux/bpf.h>
 #include <linux/loop.h>
 #include <linux/openat2.h>
+#include <linux/sched.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>

@@ -153,6 +153,9 @@ int mlr_setns(int descriptor, int kinds);
 int mlr_unshare(int kinds);
 int mlr_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 int mlr_gettid(void);
+/* Starts a process that does nothing until it is killed, at the latest when the calling thread ends. It is a child that
+   must be waited for. */
+int mlr_start_placeholder(int *pid, int *pidfd);
 /* Waits for a child by pidfd. On success fills code and value as siginfo's si_code and si_status.
    Returns 1 when the child has ended, 0 when it has not (only with WNOHANG in options). */
 int mlr_wait_pidfd(int pidfd, int options, int *code, int *value);

@@ -108,6 +108,21 @@ public struct Cgroup: Sendable, Hashable {
         throw CgroupError(failure)
     }
 
+    /// A group that was there before may take a new container only if nobody lives in it and nothing stands still in it.
+    func checkReusable() throws(CgroupError) {
+        if let text = try readIfPresent("cgroup.events"), CgroupText.keyed(text)["frozen"] == 1 {
+            throw CgroupError(
+                .populated, "the cgroup \(path) is there already, and frozen",
+                remedy: "thaw it (echo 0 > \(path)/cgroup.freeze), or remove it: rmdir \(path)")
+        }
+        let inside = try processes()
+        if inside.isEmpty { return }
+        let some = inside.prefix(5).map(String.init).joined(separator: ", ")
+        throw CgroupError(
+            .populated, "the cgroup \(path) is there already, with the processes \(some)",
+            remedy: "choose another cgroupsPath, or end them first")
+    }
+
     // MARK: Files
 
     /// A file of the group as text.

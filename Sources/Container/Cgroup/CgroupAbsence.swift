@@ -48,7 +48,7 @@ enum CgroupAbsence: Equatable {
 
     private static func versionOneName(_ controller: String) -> String { controller == "io" ? "blkio" : controller }
 
-    func error(for setting: CgroupSetting) -> CgroupError {
+    func error(for setting: CgroupSetting, policy: LimitPolicy = .strict) -> CgroupError {
         let controller = setting.controller
         let reason: String
         let remedy: String
@@ -63,7 +63,7 @@ enum CgroupAbsence: Equatable {
             remedy = "look for cgroup_disable=\(controller) in /proc/cmdline, or use a kernel built with it"
         case .notDelegated(let path):
             reason = "the \(controller) controller is not delegated to \(path)"
-            remedy = "run as root, or give it on: systemd-run -p Delegate=\(controller) mlrund"
+            remedy = "run as root, or in a group that has it: systemd-run -p Delegate=\(controller)"
         case .internalProcesses(let path, let processes):
             let inside = processes.prefix(5).map(String.init).joined(separator: ", ")
             reason =
@@ -73,13 +73,15 @@ enum CgroupAbsence: Equatable {
                 "move them to a group of their own: mkdir \(path)/init, then write each to \(path)/init/cgroup.procs"
         case .fileMissing:
             reason = "this kernel's \(controller) controller has no \(setting.file)"
-            remedy = "use a kernel that has it, or leave \(setting.field) out"
+            remedy = "use a kernel that has it"
         case .refused(let path, let errno):
             reason = "enabling the \(controller) controller in \(path)/cgroup.subtree_control failed: \(errno)"
             remedy = "see the kernel's log (dmesg)"
         }
         return CgroupError(
             .limit(field: setting.field, controller: controller), "cannot set \(setting.field): \(reason)",
-            remedy: remedy + ", or go on without the limit: --limits=best-effort")
+            remedy: policy == .mandatory
+                ? remedy + ", or leave \(setting.field) out"
+                : remedy + ", or go on without the limit: --limits=best-effort")
     }
 }

@@ -13,16 +13,14 @@ extension CgroupLimits {
                     field: field, controller: file.hasPrefix("cpuset") ? "cpuset" : "cpu", file: file, value: value,
                     holdsWithoutFile: holdsWithoutFile))
         }
-        if let idle = cpu.idle, idle != 0, idle != 1 {
-            throw CgroupError(.value(field: "cpu.idle"), "cpu.idle is \(idle), but only 0 and 1 mean something")
-        }
+        try checkIdle(cpu.idle)
         // A group that is idle has no weight: the kernel refuses one until idle is off again.
         if cpu.idle == 0 { add("cpu.idle", "cpu.idle", "0", holdsWithoutFile: true) }
         if let shares = cpu.shares, shares != 0 { add("cpu.shares", "cpu.weight", String(weight(fromShares: shares))) }
         if let value = try bandwidth(cpu, current: current("cpu.max")) {
             let unlimited = value.hasPrefix("max")
             // A burst may not exceed the quota: drop an old one before the quota can fall below it.
-            if cpu.burst == nil, !unlimited, let old = current("cpu.max.burst"), old.first != "0" {
+            if !unlimited, let old = current("cpu.max.burst"), old.first != "0" {
                 add("cpu.burst", "cpu.max.burst", "0")
             }
             add(cpu.quota == nil ? "cpu.period" : "cpu.quota", "cpu.max", value, holdsWithoutFile: unlimited)
@@ -33,13 +31,23 @@ extension CgroupLimits {
             ("cpu.cpus", "cpuset.cpus", cpu.cpus), ("cpu.mems", "cpuset.mems", cpu.mems),
         ] {
             guard let list, !list.isEmpty else { continue }
-            guard list.utf8.allSatisfy({ isDigit($0) || "-,:/ \n".utf8.contains($0) }) else {
-                throw CgroupError(
-                    .value(field: field), "\(field) \"\(list)\" is no list of numbers", remedy: "write it as 0-3,7")
-            }
+            try checkList(list, field)
             add(field, file, list)
         }
         return settings
+    }
+
+    static func checkIdle(_ idle: Int64?) throws(CgroupError) {
+        guard let idle, idle != 0, idle != 1 else { return }
+        throw CgroupError(
+            .value(field: "cpu.idle"), "cpu.idle is \(idle), but only 0 and 1 mean something", remedy: "use 0 or 1")
+    }
+
+    static func checkList(_ list: String, _ field: String) throws(CgroupError) {
+        guard list.utf8.allSatisfy({ isDigit($0) || "-,:/ \n".utf8.contains($0) }) else {
+            throw CgroupError(
+                .value(field: field), "\(field) \"\(list)\" is no list of numbers", remedy: "write it as 0-3,7")
+        }
     }
 
     /// The content of cpu.max: microseconds of quota in each period. A period alone keeps the quota that is set.

@@ -44,6 +44,8 @@ public struct CgroupError: Error, Sendable, Equatable, CustomStringConvertible {
 public enum LimitPolicy: String, Sendable {
     /// Refuse, with an error that names the limit, its controller, and the remedy.
     case strict
+    /// The same, for callers that cannot choose ``bestEffort``.
+    case mandatory
     /// Go on without it and say so in a warning.
     case bestEffort = "best-effort"
 }

@@ -57,7 +57,31 @@ public struct CgroupHierarchy: Sendable, Equatable {
         guard !components.isEmpty else {
             throw CgroupError(.path, "cannot create the top of the cgroup hierarchy", remedy: "name a group below it")
         }
-        let wanted = CgroupLimits.controllers(of: resources)
+        let made = try make(components, wanted: CgroupLimits.controllers(of: resources), reusesEmpty: false)
+        do throws(CgroupError) {
+            return (made.cgroup, try made.cgroup.apply(resources, in: self, policy: policy))
+        } catch {
+            for directory in made.directories { _ = rmdir(directory) }
+            throw error
+        }
+    }
+
+    /// Makes the directories of a group with its missing parents, and enables controllers on the way down.
+    /// - Parameter reusesEmpty: whether a group may be there already, provided that no process lives in it.
+    /// - Returns: the group, and the directories that were not there before, the lowest first.
+    func make(
+        _ components: [String], wanted: Set<String>, reusesEmpty: Bool
+    ) throws(CgroupError) -> (cgroup: Cgroup, directories: [String]) {
+        // Whoever removes the last group of a shared parent may take that away between two steps of this one.
+        for _ in 0..<16 {
+            if let made = try makeOnce(components, wanted: wanted, reusesEmpty: reusesEmpty) { return made }
+        }
+        throw Self.creationError(mountPoint + "/" + components.joined(separator: "/"), .noSuchFile)
+    }
+
+    private func makeOnce(
+        _ components: [String], wanted: Set<String>, reusesEmpty: Bool
+    ) throws(CgroupError) -> (cgroup: Cgroup, directories: [String])? {
         var created: [String] = []
         do throws(CgroupError) {
             var parent = Cgroup(path: mountPoint)
@@ -65,21 +89,24 @@ public struct CgroupHierarchy: Sendable, Equatable {
                 parent.enable(controllers: wanted.union(CgroupLimits.forStatistics))
                 let child = Cgroup(path: parent.path + "/" + name)
                 if mkdir(child.path, 0o755) == 0 {
-                    created.append(child.path)
-                } else if errno != EEXIST || index == components.count - 1 {
+                    created.insert(child.path, at: 0)
+                } else if errno == ENOENT, index > 0 {
+                    for path in created { _ = rmdir(path) }
+                    return nil
+                } else if errno != EEXIST || (index == components.count - 1 && !reusesEmpty) {
                     throw Self.creationError(child.path, Errno(rawValue: errno))
                 }
                 parent = child
             }
-            let warnings = try parent.apply(resources, in: self, policy: policy)
-            return (parent, warnings)
+            if created.first != parent.path { try parent.checkReusable() }
+            return (parent, created)
         } catch {
-            for path in created.reversed() { _ = rmdir(path) }
+            for path in created { _ = rmdir(path) }
             throw error
         }
     }
 
-    private static func creationError(_ path: String, _ errno: Errno) -> CgroupError {
+    static func creationError(_ path: String, _ errno: Errno) -> CgroupError {
         let error = SystemError("create the cgroup", path: path, errno)
         switch errno {
         case .fileExists:
@@ -95,7 +122,7 @@ public struct CgroupHierarchy: Sendable, Equatable {
         }
     }
 
-    private static func components(_ path: String) throws(CgroupError) -> [String] {
+    static func components(_ path: String) throws(CgroupError) -> [String] {
         let components = path.split(separator: "/").map(String.init)
         for component in components {
             // The kernel's own files live beside the groups, hence a group may not be called as one.

@@ -8,11 +8,7 @@ extension CgroupLimits {
         var settings: [CgroupSetting] = []
         let byBFQ = current("io.bfq.weight") != nil
         func weightSetting(_ field: String, device: String?, _ weight: UInt16) throws(CgroupError) {
-            guard (10...1000).contains(weight) else {
-                throw CgroupError(
-                    .value(field: field), "\(field) is \(weight), outside of 10 to 1000",
-                    remedy: "use a weight between them; 100 is usual")
-            }
+            guard (10...1000).contains(weight) else { throw weightError(field, weight) }
             let value = byBFQ ? Int(weight) : 1 + (Int(weight) - 10) * 9999 / 990
             settings.append(
                 CgroupSetting(
@@ -46,7 +42,13 @@ extension CgroupLimits {
         return settings
     }
 
-    private static func number(_ major: Int64, _ minor: Int64, _ field: String) throws(CgroupError) -> String {
+    static func weightError(_ field: String, _ weight: UInt16) -> CgroupError {
+        CgroupError(
+            .value(field: field), "\(field) is \(weight), outside of 10 to 1000",
+            remedy: "use a weight between them; 100 is usual")
+    }
+
+    static func number(_ major: Int64, _ minor: Int64, _ field: String) throws(CgroupError) -> String {
         guard major >= 0, minor >= 0 else {
             throw CgroupError(.value(field: field), "\(field): \(major):\(minor) is no device number")
         }

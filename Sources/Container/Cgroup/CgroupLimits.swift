@@ -14,12 +14,16 @@ enum CgroupLimits {
     }
 
     /// The files to write, in an order that the kernel accepts.
-    /// - Parameter current: the present content of a file of the group, nil where it has none.
+    /// - Parameters:
+    ///   - killsWholeGroup: whether an out-of-memory kill is to end all processes of the group.
+    ///   - current: the present content of a file of the group, nil where it has none.
     static func settings(
-        for resources: RuntimeSpec.Resources, current: (String) -> String?
+        for resources: RuntimeSpec.Resources, killsWholeGroup: Bool = true, current: (String) -> String?
     ) throws(CgroupError) -> [CgroupSetting] {
         var settings: [CgroupSetting] = []
-        if let memory = resources.memory { settings += try Self.memory(memory) }
+        if let memory = resources.memory {
+            settings += try Self.memory(memory, killsWholeGroup: killsWholeGroup, current: current)
+        }
         if let cpu = resources.cpu { settings += try Self.cpu(cpu, current: current) }
         if let limit = resources.pids?.limit {
             settings.append(
@@ -31,11 +35,7 @@ enum CgroupLimits {
         for (index, limit) in resources.hugepageLimits.enumerated() {
             let field = "hugepageLimits[\(index)]"
             let size = limit.pageSize
-            guard size.utf8.allSatisfy({ isDigit($0) || "KMGB".utf8.contains($0) }), size.hasSuffix("B") else {
-                throw CgroupError(
-                    .value(field: field), "\(field).pageSize \"\(size)\" is no size of huge pages",
-                    remedy: "write it as the kernel does, such as 2MB or 1GB")
-            }
+            try checkPageSize(size, field)
             for (suffix, optional) in [("max", false), ("rsvd.max", true)] {
                 settings.append(
                     CgroupSetting(
@@ -43,19 +43,18 @@ enum CgroupLimits {
                         value: String(limit.limit), optional: optional))
             }
         }
-        for (device, limit) in resources.rdma.sorted(by: { $0.key < $1.key }) {
-            guard !device.isEmpty, device.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
-                throw CgroupError(.value(field: "rdma"), "rdma: \"\(device)\" is no name of an RDMA device")
-            }
-            let handles = limit.hcaHandles.map { " hca_handle=\($0)" } ?? ""
-            let objects = limit.hcaObjects.map { " hca_object=\($0)" } ?? ""
-            if handles.isEmpty, objects.isEmpty { continue }
-            settings.append(
-                CgroupSetting(
-                    field: "rdma.\(device)", controller: "rdma", file: "rdma.max", value: device + handles + objects))
-        }
+        settings += try rdma(resources.rdma)
         settings += try unified(resources.unified)
         return settings
+    }
+
+    /// Fields that the specification lets a runtime ignore, each with the reason.
+    static func ignored(_ resources: RuntimeSpec.Resources) -> [String] {
+        guard let kernel = resources.memory?.kernel, kernel != 0 else { return [] }
+        return [
+            "memory.kernel is ignored, as the specification allows: the kernel counts its memory for a group as part of "
+                + "memory.limit, and has no limit of its own for it since Linux 5.16"
+        ]
     }
 
     /// Fields of cgroup v1 that version 2 has no counterpart for, each with the reason.
@@ -65,7 +64,6 @@ enum CgroupLimits {
         func add(_ field: String, _ controller: String, _ reason: String) { found.append((field, controller, reason)) }
         if let memory = resources.memory {
             let counted = "cgroup v2 counts kernel memory as part of memory.limit"
-            if let kernel = memory.kernel, kernel > 0 { add("memory.kernel", "memory", counted) }
             if let tcp = memory.kernelTCP, tcp > 0 { add("memory.kernelTCP", "memory", counted) }
             if memory.swappiness != nil {
                 add("memory.swappiness", "memory", "cgroup v2 has no swappiness of a group")
@@ -114,6 +112,30 @@ enum CgroupLimits {
                 settings.append(
                     CgroupSetting(field: field, controller: String(file[..<dot]), file: file, value: String(line)))
             }
+        }
+        return settings
+    }
+
+    static func checkPageSize(_ size: String, _ field: String) throws(CgroupError) {
+        guard size.utf8.allSatisfy({ isDigit($0) || "KMGB".utf8.contains($0) }), size.hasSuffix("B") else {
+            throw CgroupError(
+                .value(field: field), "\(field).pageSize \"\(size)\" is no size of huge pages",
+                remedy: "write it as the kernel does, such as 2MB or 1GB")
+        }
+    }
+
+    static func rdma(_ devices: [String: RuntimeSpec.Resources.RDMA]) throws(CgroupError) -> [CgroupSetting] {
+        var settings: [CgroupSetting] = []
+        for (device, limit) in devices.sorted(by: { $0.key < $1.key }) {
+            guard !device.isEmpty, device.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
+                throw CgroupError(.value(field: "rdma"), "rdma: \"\(device)\" is no name of an RDMA device")
+            }
+            let handles = limit.hcaHandles.map { " hca_handle=\($0)" } ?? ""
+            let objects = limit.hcaObjects.map { " hca_object=\($0)" } ?? ""
+            if handles.isEmpty, objects.isEmpty { continue }
+            settings.append(
+                CgroupSetting(
+                    field: "rdma.\(device)", controller: "rdma", file: "rdma.max", value: device + handles + objects))
         }
         return settings
     }

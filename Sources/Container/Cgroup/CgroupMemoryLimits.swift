@@ -5,7 +5,9 @@ extension CgroupLimits {
     ///
     /// Zero means "not set", as the callers of OCI runtimes mean it. The runtime-spec's swap counts memory and swap
     /// together, while the kernel's file counts swap alone.
-    static func memory(_ memory: RuntimeSpec.Resources.Memory) throws(CgroupError) -> [CgroupSetting] {
+    static func memory(
+        _ memory: RuntimeSpec.Resources.Memory, killsWholeGroup: Bool, current: (String) -> String?
+    ) throws(CgroupError) -> [CgroupSetting] {
         var settings: [CgroupSetting] = []
         let limit = memory.limit.flatMap { $0 == 0 ? nil : $0 }
         if let reservation = memory.reservation, reservation != 0 {
@@ -20,11 +22,16 @@ extension CgroupLimits {
                     field: "memory.limit", controller: "memory", file: "memory.max",
                     value: try amount(limit, "memory.limit"), holdsWithoutFile: limit == -1))
             // A server of several processes that lost one to the kernel is half dead and looks alive.
-            settings.append(
-                CgroupSetting(
-                    field: "memory.limit", controller: "memory", file: "memory.oom.group", value: "1", optional: true))
+            if killsWholeGroup {
+                settings.append(
+                    CgroupSetting(
+                        field: "memory.limit", controller: "memory", file: "memory.oom.group", value: "1",
+                        optional: true))
+            }
         }
-        if let swap = try swapAlone(memory.swap, limit: limit) {
+        // A change of swap alone is about the limit of memory that is in force.
+        let inForce = current("memory.max").flatMap(CgroupText.limit).flatMap { Int64(exactly: $0) }
+        if let swap = try swapAlone(memory.swap, limit: limit ?? inForce) {
             settings.append(
                 CgroupSetting(
                     field: "memory.swap", controller: "memory", file: "memory.swap.max", value: swap,

@@ -10,6 +10,17 @@ public struct CgroupStatistics: Sendable, Equatable {
     public var pids: Pids?
     /// By device number, such as `8:0`.
     public var io: [String: IO]?
+    /// Of huge pages, by their size as the kernel writes it, such as `2MB`.
+    public var hugePages: [String: HugePages] = [:]
+    /// Of RDMA devices, by their name.
+    public var rdma: [String: RDMA] = [:]
+    /// The processors and memory nodes that it may use, as lists such as `0-3,7`; nil without the controller.
+    public var cpuset: (cpus: String, mems: String)? {
+        get { cpus.flatMap { cpus in mems.map { (cpus, $0) } } }
+        set { (cpus, mems) = (newValue?.cpus, newValue?.mems) }
+    }
+    private var cpus: String?
+    private var mems: String?
     /// Of waiting for a processor.
     public var cpuPressure: Pressure?
     /// Of waiting for memory.
@@ -31,6 +42,36 @@ public struct CgroupStatistics: Sendable, Equatable {
         public var throttledPeriods: UInt64?
         /// How long processes were kept from running.
         public var throttled: UInt64?
+        /// How long processes ran beyond their quota by a burst.
+        public var burst: UInt64?
+        /// On each processor, in nanoseconds; only cgroup v1 tells.
+        public var perCPU: [UInt64] = []
+        /// The same in the kernel alone.
+        public var perCPUKernel: [UInt64] = []
+        /// The same in programs alone.
+        public var perCPUUser: [UInt64] = []
+    }
+
+    /// Memory in huge pages, in bytes.
+    public struct HugePages: Sendable, Equatable {
+        /// In use now.
+        public var usage: UInt64 = 0
+        /// The highest there was; only cgroup v1 tells.
+        public var peak: UInt64?
+        /// How often the limit was in the way.
+        public var failures: UInt64 = 0
+    }
+
+    /// Handles and objects of an RDMA device.
+    public struct RDMA: Sendable, Equatable {
+        /// In use now.
+        public var handles: UInt64 = 0
+        /// In use now.
+        public var objects: UInt64 = 0
+        /// nil is unlimited.
+        public var handleLimit: UInt64?
+        /// nil is unlimited.
+        public var objectLimit: UInt64?
     }
 
     /// Sizes in bytes.
@@ -45,6 +86,16 @@ public struct CgroupStatistics: Sendable, Equatable {
         public var swapCurrent: UInt64?
         /// nil is unlimited.
         public var swapLimit: UInt64?
+        /// The most that was swapped out (Linux 6.5).
+        public var swapPeak: UInt64?
+        /// How often the limit was in the way: cgroup v1's counter, or how often memory.max was hit.
+        public var failures: UInt64 = 0
+        /// The kernel's own memory for the group; nil where it is counted with the rest.
+        public var kernel: Counter?
+        /// Memory of TCP buffers; nil where it is counted with the rest.
+        public var kernelTCP: Counter?
+        /// Memory and swap together, as cgroup v1 counts them; nil where they are counted each on its own.
+        public var withSwap: Counter?
         /// memory.stat as it is.
         public var details: [String: UInt64] = [:]
         /// What happened at the limits.
@@ -55,6 +106,18 @@ public struct CgroupStatistics: Sendable, Equatable {
             let inactive = details["inactive_file"] ?? 0
             return current > inactive ? current - inactive : 0
         }
+    }
+
+    /// A counter of cgroup v1, in bytes.
+    public struct Counter: Sendable, Equatable {
+        /// In use now.
+        public var usage: UInt64 = 0
+        /// The highest there was.
+        public var peak: UInt64 = 0
+        /// nil is unlimited.
+        public var limit: UInt64?
+        /// How often the limit was in the way.
+        public var failures: UInt64 = 0
     }
 
     /// Counters of memory.events: this group and those below it since its creation.
@@ -140,6 +203,7 @@ extension CgroupStatistics.CPU {
         periods = values["nr_periods"]
         throttledPeriods = values["nr_throttled"]
         throttled = values["throttled_usec"]
+        burst = values["burst_usec"]
     }
 }
 
@@ -152,6 +216,22 @@ extension CgroupStatistics.IO {
             result[device] = CgroupStatistics.IO(
                 readBytes: number("rbytes"), writtenBytes: number("wbytes"), discardedBytes: number("dbytes"),
                 reads: number("rios"), writes: number("wios"), discards: number("dios"))
+        }
+        return result
+    }
+}
+
+extension CgroupStatistics.RDMA {
+    /// rdma.current and rdma.max, by device.
+    static func devices(current: String, limits: String) -> [String: CgroupStatistics.RDMA] {
+        var result: [String: CgroupStatistics.RDMA] = [:]
+        for (device, values) in CgroupText.nested(current) {
+            result[device, default: .init()].handles = values["hca_handle"].flatMap { UInt64($0) } ?? 0
+            result[device, default: .init()].objects = values["hca_object"].flatMap { UInt64($0) } ?? 0
+        }
+        for (device, values) in CgroupText.nested(limits) {
+            result[device, default: .init()].handleLimit = values["hca_handle"].flatMap { UInt64($0) }
+            result[device, default: .init()].objectLimit = values["hca_object"].flatMap { UInt64($0) }
         }
         return result
     }
@@ -189,6 +269,8 @@ extension Cgroup {
             memory.swapLimit = try number("memory.swap.max")
             memory.details = CgroupText.keyed(try readIfPresent("memory.stat") ?? "")
             memory.events = try memoryEvents() ?? .init()
+            memory.failures = memory.events.max
+            memory.swapPeak = try number("memory.swap.peak")
             result.memory = memory
         }
         if let current = try number("pids.current") {
@@ -196,6 +278,14 @@ extension Cgroup {
                 current: current, peak: try number("pids.peak"), limit: try number("pids.max"))
         }
         result.io = try readIfPresent("io.stat").map(CgroupStatistics.IO.devices)
+        if let cpus = try readIfPresent("cpuset.cpus.effective"), let mems = try readIfPresent("cpuset.mems.effective")
+        {
+            result.cpuset = (cpus.filter { !$0.isWhitespace }, mems.filter { !$0.isWhitespace })
+        }
+        result.hugePages = try hugePages()
+        if let current = try readIfPresent("rdma.current") {
+            result.rdma = CgroupStatistics.RDMA.devices(current: current, limits: try readIfPresent("rdma.max") ?? "")
+        }
         result.cpuPressure = try readIfPresent("cpu.pressure").flatMap { CgroupStatistics.Pressure($0) }
         result.memoryPressure = try readIfPresent("memory.pressure").flatMap { CgroupStatistics.Pressure($0) }
         result.ioPressure = try readIfPresent("io.pressure").flatMap { CgroupStatistics.Pressure($0) }
@@ -208,7 +298,17 @@ extension Cgroup {
         try readIfPresent("memory.events").map { CgroupStatistics.MemoryEvents($0) }
     }
 
-    private func number(_ file: String) throws(CgroupError) -> UInt64? {
+    func number(_ file: String) throws(CgroupError) -> UInt64? {
         try readIfPresent(file).flatMap(CgroupText.limit)
+    }
+
+    private func hugePages() throws(CgroupError) -> [String: CgroupStatistics.HugePages] {
+        var result: [String: CgroupStatistics.HugePages] = [:]
+        for size in HugePageSizes.ofHost {
+            guard let usage = try number("hugetlb.\(size).current") else { continue }
+            let events = CgroupText.keyed(try readIfPresent("hugetlb.\(size).events") ?? "")
+            result[size] = CgroupStatistics.HugePages(usage: usage, failures: events["max"] ?? 0)
+        }
+        return result
     }
 }

@@ -142,10 +142,12 @@ struct CgroupLimitsTests {
             cpu: .init(realtimeRuntime: 1), network: .init(classID: 7))
         #expect(
             CgroupLimits.unsupported(resources).map(\.field) == [
-                "memory.kernel", "memory.swappiness", "memory.disableOOMKiller", "cpu.realtimeRuntime",
+                "memory.swappiness", "memory.disableOOMKiller", "cpu.realtimeRuntime",
                 "network.classID",
             ])
         #expect(CgroupLimits.unsupported(Resources(memory: .init(disableOOMKiller: false))).isEmpty)
+        #expect(CgroupLimits.ignored(resources).count == 1)
+        #expect(CgroupLimits.ignored(Resources(memory: .init(kernel: 0))).isEmpty)
     }
 
     @Test("the controllers that limits need")

@@ -1,0 +1,110 @@
+internal import CLinux
+internal import Glibc
+public import LinuxSystem
+
+extension ContainerCgroup {
+    /// The group whose processes are the container's: of version 2 where there is one, else of any hierarchy.
+    var members: Cgroup? {
+        // The order only decides which of several groups with the same processes is read.
+        unified ?? legacy["pids"] ?? legacy["freezer"] ?? legacy.min { $0.key < $1.key }?.value
+    }
+
+    /// The directory to start the container's processes in (CLONE_INTO_CGROUP); nil without cgroup2. Call ``admit(_:)``
+    /// for every process that is started, whatever this is.
+    public func directory() throws(CgroupError) -> OwnedDescriptor? { try unified?.openDirectory() }
+
+    /// Puts a process that waits into the groups that it could not be started in: those of version 1.
+    public func admit(_ process: Int32) throws(CgroupError) {
+        for (_, group) in legacy.sorted(by: { $0.key < $1.key }) { try group.add(process: process) }
+        endPlaceholder()
+    }
+
+    /// Every process of the container, also in groups of its own making, by this process's pid namespace, sorted.
+    public func processes() throws(CgroupError) -> [Int32] {
+        guard let members else { return [] }
+        return Array(Set(try members.processes())).sorted()
+    }
+
+    /// Sends a signal to every process of the container. Without any group there is nobody to tell of.
+    public func signal(_ number: Int32) throws(CgroupError) { try members?.signal(number) }
+
+    /// Kills every process of the container, also one that is frozen or just being born. Does not wait.
+    public func kill() throws(CgroupError) {
+        if let unified { return try unified.kill() }
+        // Frozen processes cannot fork away; SIGKILL reaches them once they are thawed.
+        try? legacyFreezer?.setLegacyFreezer(frozen: true)
+        do throws(CgroupError) { try members?.killByWalking() } catch {
+            if let members, members.exists { throw error }
+        }
+        try legacyFreezer?.setLegacyFreezer(frozen: false)
+    }
+
+    // MARK: Pause
+
+    /// Stops every process where it stands, and returns when the last has stopped. On failure they go on.
+    /// - Parameter deadline: CLOCK_MONOTONIC, in nanoseconds; nil waits for ever.
+    public func pause(deadline: UInt64? = nil) throws(CgroupError) {
+        if let unified { return try unified.freeze(deadline: deadline) }
+        guard let freezer = legacyFreezer else { throw Self.noFreezer(self) }
+        try freezer.freezeLegacy(deadline: deadline)
+    }
+
+    /// Lets a paused container go on.
+    public func resume() throws(CgroupError) {
+        if let unified { return try unified.thaw() }
+        guard let freezer = legacyFreezer else { throw Self.noFreezer(self) }
+        try freezer.setLegacyFreezer(frozen: false)
+    }
+
+    /// Whether all of its processes stand still by ``pause(deadline:)``; false where there is no group any more.
+    public func isPaused() throws(CgroupError) -> Bool {
+        if let unified {
+            guard let text = try unified.readIfPresent("cgroup.events") else { return false }
+            return CgroupText.keyed(text)["frozen"] == 1
+        }
+        guard let freezer = legacyFreezer, let state = try freezer.readIfPresent("freezer.state") else { return false }
+        return state.hasPrefix("FROZEN")
+    }
+
+    private var legacyFreezer: Cgroup? { legacy["freezer"] }
+
+    private static func noFreezer(_ group: ContainerCgroup) -> CgroupError {
+        if group.isNone {
+            return CgroupError(
+                .unavailable, "cannot pause a container without a cgroup",
+                remedy: "create it with a cgroup: leave --cgroup-manager=disabled out")
+        }
+        return CgroupError(
+            .unavailable, "cannot pause: this host has neither cgroup v2 nor the freezer controller of cgroup v1",
+            remedy: "mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified")
+    }
+
+    // MARK: End
+
+    /// Waits until no process is left; at most until the deadline (CLOCK_MONOTONIC, in nanoseconds; nil: for ever).
+    public func waitUntilEmpty(deadline: UInt64?) throws(CgroupError) -> Bool {
+        if let unified { return try unified.waitUntilEmpty(deadline: deadline) }
+        return try members?.waitUntilEmptyLegacy(deadline: deadline) ?? true
+    }
+
+    /// Kills what is left, waits for its end, and removes the groups and, where they have become empty, the parents
+    /// that were made for them. Groups that are gone are no error.
+    public func remove(deadline: UInt64? = nil) throws(CgroupError) {
+        if isNone { return }
+        let deadline = deadline ?? mlr_monotonic_nanoseconds() + 10_000_000_000
+        try kill()
+        guard try waitUntilEmpty(deadline: deadline) else {
+            let left = (try? processes()) ?? []
+            throw CgroupError(
+                .timedOut,
+                "cannot remove the cgroup \(path): its processes \(left.prefix(5).map(String.init).joined(separator: ", ")) "
+                    + "do not end although they were killed",
+                remedy: "look for processes in state D: ps -eo pid,state,wchan,cmd")
+        }
+        try unified?.remove()
+        for (_, group) in legacy { try group.remove() }
+        for directory in made { _ = rmdir(directory) }
+        // systemd removes the group of a unit that is over; what it left is removed here.
+        if let unit { SystemdManager.forget(unit) }
+    }
+}
