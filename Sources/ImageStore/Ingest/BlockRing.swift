@@ -3,7 +3,8 @@ internal import Glibc
 /// A bounded ring of buffers between the thread that receives and inflates a layer and the one that unpacks it.
 /// One producer, one consumer; both work on the ring's own memory, nothing is copied or counted on the way.
 final class BlockRing: @unchecked Sendable {
-    static let blockSize = 1 << 20
+    /// Small enough that a block is still in the processor's cache when the consumer gets it.
+    static let blockSize = 256 << 10
     static let blockCount = 8
 
     private let memory: UnsafeMutableRawPointer

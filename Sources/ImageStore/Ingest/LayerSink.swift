@@ -1,4 +1,3 @@
-internal import Glibc
 internal import LinuxSystem
 internal import OCISpec
 
@@ -9,7 +8,7 @@ final class LayerSink: @unchecked Sendable {
     private let builder: LayerBuilder
     private let identifier: [UInt8]
     private var hasher: ContentHasher
-    private var thread: pthread_t?
+    private var thread: JoinedThread?
     private var failure: StoreError?
 
     init(ring: BlockRing, builder: LayerBuilder, identifier: [UInt8], expectedDiffID: Digest?) {
@@ -19,35 +18,13 @@ final class LayerSink: @unchecked Sendable {
         hasher = ContentHasher(like: expectedDiffID)
     }
 
-    /// Starts the thread, with all signals blocked: those belong to the program, not to this library.
+    /// Starts the thread.
     func start() throws(StoreError) {
-        var all = sigset_t()
-        var before = sigset_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_SETMASK, &all, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        let argument = Unmanaged.passRetained(self)
-        var started = pthread_t()
-        let result = pthread_create(
-            &started, nil,
-            { raw in
-                guard let raw else { return nil }
-                Unmanaged<LayerSink>.fromOpaque(raw).takeRetainedValue().run()
-                return nil
-            }, argument.toOpaque())
-        guard result == 0 else {
-            argument.release()
-            throw .system(SystemError("start a thread", Errno(rawValue: result)))
-        }
-        thread = started
+        do throws(SystemError) { thread = try JoinedThread { self.run() } } catch { throw .system(error) }
     }
 
     /// Waits for the thread. After this what it found can be read.
-    func join() {
-        guard let thread else { return }
-        pthread_join(thread, nil)
-        self.thread = nil
-    }
+    func join() { thread?.join() }
 
     /// Why the layer was not built; after ``join()``.
     var error: StoreError? { failure }
