@@ -8,6 +8,13 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+// ISA-L exists for these processors only; elsewhere zlib inflates.
+#if arch(x86_64) || arch(arm64)
+    let isal: [Target.Dependency] = ["CLibisal"]
+#else
+    let isal: [Target.Dependency] = []
+#endif
+
 let package = Package(
     name: "mlrun",
     products: [
@@ -63,9 +70,9 @@ let package = Package(
         .target(
             name: "ImageStore",
             dependencies: [
-                "LinuxSystem", "OCISpec", "CLinux", "CLibisal", "CLibzstd", "CLibz",
+                "LinuxSystem", "OCISpec", "CLinux", "CLibzstd", "CLibz",
                 .product(name: "Crypto", package: "swift-crypto"),
-            ],
+            ] + isal,
             swiftSettings: strict),
         .target(
             name: "Gateway",
@@ -159,7 +166,9 @@ let package = Package(
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "OCISpec", "ImageStore", "Container", "Serving", "Gateway", "Registry",
+                "OCISpec", "ImageStore", "Container", "Serving", "Gateway", "Registry", "LinuxSystem", "CLinux",
+                "CLibz",
+                "CLibzstd",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: "Tests/Fuzz", exclude: ["Corpus", "LibFuzzer"], swiftSettings: strict),

@@ -1,8 +1,19 @@
-internal import CLibisal
+/// Inflates one gzip member (RFC 1952) after the other, header and checksum included.
+protocol MemberInflater {
+    /// Prepares for another member.
+    func reset()
 
-/// gzip (RFC 1952) by ISA-L, over any number of members.
-final class GzipDecoder: StreamDecoder {
-    private let state: UnsafeMutablePointer<inflate_state>
+    /// Consumes a part of `input` and fills a part of `output`. When it leaves input behind, the output is full or the
+    /// member has ended.
+    func inflate(
+        _ input: inout UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
+    ) throws(CompressionError) -> (written: Int, isEnd: Bool)
+}
+
+/// gzip over any number of members, as a parallel compressor or `cat` makes them. Zeros may pad the end, as on a tape;
+/// anything else behind the last member is refused.
+final class GzipDecoder<Inflater: MemberInflater>: StreamDecoder {
+    private let inflater: Inflater
     private var position = Position.insideMember
 
     private enum Position {
@@ -15,39 +26,22 @@ final class GzipDecoder: StreamDecoder {
         case padding
     }
 
-    init() {
-        state = .allocate(capacity: 1)
-        isal_inflate_init(state)
-        state.pointee.crc_flag = UInt32(ISAL_GZIP)
-    }
-
-    deinit { state.deallocate() }
+    init(_ inflater: Inflater) { self.inflater = inflater }
 
     func decode(
         _ input: inout UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
     ) throws(CompressionError) -> Int {
         var written = 0
-        while true {
-            if try !enterMember(&input) { return written }
-            state.pointee.next_in = UnsafeMutablePointer(
-                mutating: input.baseAddress?.assumingMemoryBound(to: UInt8.self))
-            state.pointee.avail_in = UInt32(clamping: input.count)
-            let offered = Int(state.pointee.avail_in)
-            let room = UInt32(clamping: output.count - written)
-            state.pointee.next_out = output.baseAddress?.assumingMemoryBound(to: UInt8.self).advanced(by: written)
-            state.pointee.avail_out = room
-            let result = isal_inflate(state)
-            guard result == ISAL_DECOMP_OK || result == ISAL_END_INPUT || result == ISAL_OUT_OVERFLOW else {
-                throw .damaged(format: "gzip", reason: Self.reason(result))
-            }
-            input = UnsafeRawBufferPointer(rebasing: input[(offered - Int(state.pointee.avail_in))...])
-            written += Int(room - state.pointee.avail_out)
-            if state.pointee.block_state == ISAL_BLOCK_FINISH {
+        while try enterMember(&input) {
+            let part = try inflater.inflate(&input, into: UnsafeMutableRawBufferPointer(rebasing: output[written...]))
+            written += part.written
+            if part.isEnd {
                 position = .afterMember
-            } else if state.pointee.avail_in == 0 || written == output.count {
+            } else if input.isEmpty || written == output.count {
                 return written
             }
         }
+        return written
     }
 
     func finish() throws(CompressionError) {
@@ -66,9 +60,8 @@ final class GzipDecoder: StreamDecoder {
             switch position {
             case .afterMember where byte == 0x1F: position = .afterMagicByte
             case .afterMagicByte where byte == 0x8B:
-                isal_inflate_reset(state)
-                state.pointee.crc_flag = UInt32(ISAL_GZIP)
                 position = .insideMember
+                inflater.reset()
                 try feedMagic()
             case .afterMember where byte == 0, .padding where byte == 0: position = .padding
             default: throw .trailingGarbage
@@ -77,29 +70,17 @@ final class GzipDecoder: StreamDecoder {
         }
     }
 
-    /// Gives the decoder the two bytes that ``enterMember(_:)`` took to recognise it.
+    /// Gives the inflater the two bytes that ``enterMember(_:)`` took to recognise a member.
     private func feedMagic() throws(CompressionError) {
-        var magic: (UInt8, UInt8) = (0x1F, 0x8B)
-        let result = withUnsafeMutableBytes(of: &magic) { bytes in
-            state.pointee.next_in = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
-            state.pointee.avail_in = 2
-            state.pointee.avail_out = 0
-            return isal_inflate(state)
-        }
-        guard result == ISAL_DECOMP_OK || result == ISAL_END_INPUT, state.pointee.avail_in == 0 else {
-            throw .damaged(format: "gzip", reason: Self.reason(result))
+        let magic: [UInt8] = [0x1F, 0x8B]
+        try magic.withBytes { bytes throws(CompressionError) in
+            var bytes = bytes
+            _ = try inflater.inflate(&bytes, into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
         }
     }
+}
 
-    private static func reason(_ result: Int32) -> String {
-        switch result {
-        case ISAL_INVALID_BLOCK: "a block has an unknown type or length"
-        case ISAL_INVALID_SYMBOL: "a code stands for nothing"
-        case ISAL_INVALID_LOOKBACK: "a match reaches back before the start"
-        case ISAL_INVALID_WRAPPER: "a member's header is malformed"
-        case ISAL_UNSUPPORTED_METHOD: "a member is not compressed with deflate"
-        case ISAL_INCORRECT_CHECKSUM: "the checksum is wrong"
-        default: "decoder result \(result)"
-        }
-    }
+/// What is wrong with a member, in the words of either library.
+extension CompressionError {
+    static let wrongGzipChecksum = CompressionError.damaged(format: "gzip", reason: "the checksum is wrong")
 }

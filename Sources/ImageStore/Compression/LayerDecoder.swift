@@ -69,7 +69,7 @@ struct LayerDecoder: ~Copyable {
 
     private static func makeDecoder(for head: [UInt8]) throws(CompressionError) -> any StreamDecoder {
         func begins(_ magic: [UInt8]) -> Bool { head.starts(with: magic) }
-        if begins([0x1F, 0x8B]) { return GzipDecoder() }
+        if begins([0x1F, 0x8B]) { return try makeGzipDecoder() }
         let isSkippableFrame =
             head.count >= 4 && head[0] & 0xF0 == 0x50 && head[1...3].elementsEqual([0x2A, 0x4D, 0x18])
         if begins([0x28, 0xB5, 0x2F, 0xFD]) || isSkippableFrame { return try ZstdDecoder() }
@@ -77,6 +77,16 @@ struct LayerDecoder: ~Copyable {
         if begins([0x42, 0x5A, 0x68]) { throw .unsupported(format: "bzip2") }
         if begins([0x04, 0x22, 0x4D, 0x18]) { throw .unsupported(format: "lz4") }
         return PlainDecoder()
+    }
+}
+
+extension LayerDecoder {
+    private static func makeGzipDecoder() throws(CompressionError) -> any StreamDecoder {
+        #if canImport(CLibisal)
+            return GzipDecoder(IsalInflater())
+        #else
+            return GzipDecoder(try ZlibInflater())
+        #endif
     }
 }
 
