@@ -16,6 +16,9 @@ public struct ArchiveError: Error, Sendable, Equatable {
         case loneZeroBlock
         case unsupportedType(UInt8)
         case tooManyEntries(limit: Int)
+        case tooManyNodes(limit: Int)
+        case namesTooLarge(limit: Int)
+        case attributesTooLarge(limit: Int)
         case headerTooLarge(limit: Int)
         case headersTooLarge(limit: Int)
         case badRecord(reason: String)
@@ -67,6 +70,10 @@ extension ArchiveError.Problem: CustomStringConvertible {
         case .unsupportedType(let type):
             "its type '\((0x21...0x7E).contains(type) ? String(UnicodeScalar(type)) : "\\\(type)")' is not supported"
         case .tooManyEntries(let limit): "the archive has more than \(limit) entries"
+        case .tooManyNodes(let limit):
+            "with it the layer has more than \(limit) files and directories, parents that are not listed included"
+        case .namesTooLarge(let limit): "with it the names and link targets of the layer exceed \(limit) bytes"
+        case .attributesTooLarge(let limit): "with it the extended attributes of the layer exceed \(limit) bytes"
         case .headerTooLarge(let limit): "its extended header is larger than \(limit) bytes"
         case .headersTooLarge(let limit): "the extended headers of the archive exceed \(limit) bytes in total"
         case .badRecord(let reason): "its extended header is malformed: \(reason)"
@@ -89,7 +96,8 @@ extension ArchiveError.Problem: CustomStringConvertible {
         case .socket: "it is a socket"
         case .extendedAttributesTooLarge(let limit): "its extended attributes exceed \(limit) bytes"
         case .badExtendedAttribute(let name): "its extended attribute \"\(name)\" has a malformed name or value"
-        case .expandsTooMuch(let limit): "with its holes filled the layer exceeds the limit of \(limit) bytes"
+        case .expandsTooMuch(let limit):
+            "with holes filled and attributes written out the layer exceeds the limit of \(limit) bytes"
         case .fileTooLarge(let limit): "it is larger than \(limit) bytes"
         }
     }

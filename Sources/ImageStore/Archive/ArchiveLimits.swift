@@ -10,6 +10,13 @@ public struct ArchiveLimits: Sendable, Equatable {
     public var file: Int64 = 1 << 44
     /// Bytes of the names and values of one file's extended attributes.
     public var extendedAttributes = 64 << 10
+    /// Files and directories that a layer consists of. An archive need not list the parents of what it brings: one
+    /// short member may stand for a hundred directories.
+    public var nodes = 4 << 20
+    /// Bytes of all names and link targets of a layer together.
+    public var names = 256 << 20
+    /// Bytes of the extended attributes of all files of a layer, equal ones of neighbours counted once.
+    public var attributes = 64 << 20
 
     public init() {}
 

@@ -12,9 +12,7 @@ struct ByteArena: ~Copyable {
 
     deinit { base.deallocate() }
 
-    /// Offsets have 32 bits; an archive within its limits stays far below.
-    var isFull: Bool { count > Int(UInt32.max) - (2 << 20) }
-
+    /// Adds bytes and returns where they are. Offsets have 32 bits; an archive within its limits stays far below.
     mutating func append(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
         let offset = count
         reserve(bytes.count)

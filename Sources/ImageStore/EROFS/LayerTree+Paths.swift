@@ -128,6 +128,7 @@ extension LayerTree {
         _ inode: LayerInode, named name: UnsafeRawBufferPointer, in directory: UInt32
     ) throws(ArchiveError.Problem) -> UInt32 {
         guard let entry = find(name, in: directory) else {
+            try checkRoom(forNames: name.count)
             let index = try addInode(inode, in: directory)
             add(name, in: directory, inode: index)
             return index
@@ -144,6 +145,7 @@ extension LayerTree {
         }
         var replacement = inode
         if old.isWhiteout, inode.isDirectory { replacement.isOpaque = true }
+        try checkRoom(forNames: 0)
         let new = try addInode(replacement, in: directory)
         entries[Int(entry)].inode = new
         return new
@@ -157,12 +159,12 @@ extension LayerTree {
             guard entries[Int(entry)].inode != target else { throw .linkToItself }
             entries[Int(entry)].inode = target
         } else {
+            try checkRoom(forNames: name.count)
             add(name, in: directory, inode: target)
         }
     }
 
     private mutating func addInode(_ inode: LayerInode, in directory: UInt32) throws(ArchiveError.Problem) -> UInt32 {
-        guard !names.isFull, !attributes.isFull else { throw .tooManyEntries(limit: inodes.count) }
         var inode = inode
         if inode.isDirectory {
             inode.parent = directory

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// The file tree of one layer, kept in memory: names from the archive are looked up here and nowhere else, so no link,
 /// `..` or absolute name in an archive can reach the host.
 struct LayerTree: ~Copyable {
@@ -24,7 +26,10 @@ struct LayerTree: ~Copyable {
     /// Unknown to whoever made the archive, so that names cannot be chosen to collide.
     private let seed = UInt64.random(in: 1...UInt64.max)
 
-    init() {
+    private let limits: ArchiveLimits
+
+    init(limits: ArchiveLimits = ArchiveLimits()) {
+        self.limits = limits
         slots = ContiguousArray(repeating: Self.none, count: 1024)
         var root = LayerInode(.directory)
         root.mode = 0o755
@@ -53,6 +58,12 @@ struct LayerTree: ~Copyable {
         return index
     }
 
+    /// Throws where one more file or directory with these many bytes of names would be too much.
+    func checkRoom(forNames bytes: Int) throws(ArchiveError.Problem) {
+        guard inodes.count < limits.nodes else { throw .tooManyNodes(limit: limits.nodes) }
+        guard names.count + bytes <= limits.names else { throw .namesTooLarge(limit: limits.names) }
+    }
+
     mutating func add(_ inode: LayerInode) -> UInt32 {
         inodes.append(inode)
         return UInt32(inodes.count - 1)
@@ -69,7 +80,7 @@ struct LayerTree: ~Copyable {
             if slot == Self.none { return index }
             let entry = entries[Int(slot)]
             if entry.parent == directory, Int(entry.nameLength) == name.count,
-                self.name(of: entry).elementsEqual(name)
+                name.isEmpty || memcmp(self.name(of: entry).baseAddress!, name.baseAddress!, name.count) == 0
             {
                 return index
             }

@@ -74,6 +74,7 @@ extension LayerBuilder {
         var inode = try makeInode(.symbolicLink, entry)
         inode.mode = 0o777
         inode.size = Int64(entry.linkTarget.count)
+        try tree.checkRoom(forNames: entry.linkTarget.count)
         inode.target = entry.linkTarget.withUnsafeBytes { tree.names.append($0) }
         return inode
     }
@@ -133,7 +134,15 @@ extension LayerBuilder {
             }
             InodeRecord.appendAttribute(index, name: name, value: attribute.value, to: &encoded)
         }
-        inode.attributes = encoded.withUnsafeBytes { tree.attributes.append($0) }
+        if encoded.isEmpty { return }
+        if encoded != lastAttributes.encoded {
+            let total = tree.attributes.count + encoded.count
+            guard total <= parser.limits.attributes else { throw .attributesTooLarge(limit: parser.limits.attributes) }
+            lastAttributes.place = encoded.withUnsafeBytes { tree.attributes.append($0) }
+            lastAttributes.encoded = encoded
+        }
+        attributesWritten += Int64(encoded.count)
+        inode.attributes = lastAttributes.place
         inode.attributesSize = UInt32(encoded.count)
     }
 

@@ -4,14 +4,18 @@ internal import LinuxSystem
 /// specification's changesets (layer.md) on the other.
 final class LayerBuilder {
     let parser: TarParser
-    var tree = LayerTree()
+    var tree: LayerTree
     /// Names the archive in errors.
     private let source: String
     private let writer: ErofsWriter
-    /// Bytes of filled holes and their maps that the layer may have.
+    /// Bytes of filled holes, their maps and attributes that the layer may have.
     private let sparseLimit: Int64
     /// Whether the current member is a file whose content is kept.
     private var isReceivingFile = false
+    /// The attributes of the last member that had any, encoded, and where the tree has them.
+    var lastAttributes: (encoded: [UInt8], place: UInt32) = ([], 0)
+    /// Bytes of attributes in the image: a global header's are written again with each member.
+    var attributesWritten: Int64 = 0
 
     init(
         source: String, file: ImageFile, limits: ArchiveLimits = ArchiveLimits(), sparseLimit: Int64 = .max
@@ -19,6 +23,7 @@ final class LayerBuilder {
         self.source = source
         self.sparseLimit = sparseLimit
         parser = TarParser(limits: limits)
+        tree = LayerTree(limits: limits)
         do throws(SystemError) { writer = try ErofsWriter(file) } catch { throw .system(error) }
     }
 
@@ -36,7 +41,7 @@ final class LayerBuilder {
             case .data(let piece, let offset):
                 if isReceivingFile {
                     do throws(SystemError) { try writer.write(piece, at: offset) } catch { throw .system(error) }
-                    try checkSparseOverhead()
+                    try checkOverhead()
                 }
             case .entryEnd: try endMember()
             }
@@ -62,6 +67,7 @@ final class LayerBuilder {
         } catch {
             throw .refusedArchive(source: source, parser.failure(error))
         }
+        try checkOverhead()
         guard let file else { return }
         isReceivingFile = true
         do throws(SystemError) {
@@ -76,11 +82,11 @@ final class LayerBuilder {
         guard isReceivingFile else { return }
         isReceivingFile = false
         do throws(SystemError) { try writer.end(in: &tree) } catch { throw .system(error) }
-        try checkSparseOverhead()
+        try checkOverhead()
     }
 
-    private func checkSparseOverhead() throws(StoreError) {
-        if writer.sparseOverhead > sparseLimit {
+    private func checkOverhead() throws(StoreError) {
+        if writer.sparseOverhead + attributesWritten > sparseLimit {
             throw .refusedArchive(source: source, parser.failure(.expandsTooMuch(limit: sparseLimit)))
         }
     }

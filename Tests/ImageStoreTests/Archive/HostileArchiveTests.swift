@@ -8,11 +8,21 @@ struct HostileArchiveTests {
         let title: String
         let expected: ArchiveError.Problem
         let archive: [UInt8]
+        /// Lower ones than the store's, where reaching those would take a test too long.
+        let limits: ArchiveLimits
+        let sparseLimit: Int64
         var testDescription: String { title }
 
-        init(_ title: String, _ expected: ArchiveError.Problem, _ build: (inout CraftedTar) -> Void) {
+        init(
+            _ title: String, _ expected: ArchiveError.Problem, limits: (inout ArchiveLimits) -> Void = { _ in },
+            sparseLimit: Int64 = .max, _ build: (inout CraftedTar) -> Void
+        ) {
             self.title = title
             self.expected = expected
+            self.sparseLimit = sparseLimit
+            var lowered = ArchiveLimits()
+            limits(&lowered)
+            self.limits = lowered
             archive = CraftedTar.archive(build)
         }
     }
@@ -228,10 +238,63 @@ struct HostileArchiveTests {
         },
     ]
 
-    @Test("are refused for what is wrong with them", arguments: names + links + types + numbers + records + sparseMaps)
+    /// Little in the archive that would become much in memory or on disk.
+    static let floods: [Case] = [
+        Case("entries", .tooManyEntries(limit: 10), limits: { $0.entries = 10 }) { tar in
+            for number in 0..<11 { tar.add(file: "f\(number)") }
+        },
+        Case("directories that are not listed", .tooManyNodes(limit: 150), limits: { $0.nodes = 150 }) { tar in
+            for first in 0..<2 { tar.add(file: "\(first)/" + String(repeating: "d/", count: 48) + "f") }
+            for first in 2..<4 { tar.add(file: "\(first)/" + String(repeating: "d/", count: 48) + "f") }
+        },
+        Case("replacements of one file", .tooManyNodes(limit: 20), limits: { $0.nodes = 20 }) { tar in
+            for number in 0..<20 { tar.add(file: "f", "\(number)") }
+        },
+        Case("names", .namesTooLarge(limit: 2000), limits: { $0.names = 2000 }) { tar in
+            for number in 10..<50 { tar.add(file: "\(number)" + String(repeating: "n", count: 90)) }
+        },
+        Case("names of hard links", .namesTooLarge(limit: 2000), limits: { $0.names = 2000 }) { tar in
+            tar.add(file: "f")
+            for number in 10..<50 {
+                tar.add(link: "\(number)" + String(repeating: "n", count: 90), to: "f", type: "1")
+            }
+        },
+        Case("link targets", .namesTooLarge(limit: 2000), limits: { $0.names = 2000 }) { tar in
+            for number in 0..<40 { tar.add(link: "l\(number)", to: String(repeating: "t", count: 99), type: "2") }
+        },
+        Case("extended headers", .headersTooLarge(limit: 5000), limits: { $0.headers = 5000 }) { tar in
+            for number in 0..<6 {
+                tar.add(pax: [("comment", String(repeating: "c", count: 1000))])
+                tar.add(file: "f\(number)")
+            }
+        },
+        Case("attributes", .attributesTooLarge(limit: 5000), limits: { $0.attributes = 5000 }) { tar in
+            for number in 0..<6 {
+                tar.add(pax: [("SCHILY.xattr.user.a", "\(number)" + String(repeating: "v", count: 1000))])
+                tar.add(file: "f\(number)")
+            }
+        },
+        Case(
+            "attributes of a global header, once with each file", .expandsTooMuch(limit: 100_000),
+            limits: { $0.attributes = 5000 }, sparseLimit: 100_000
+        ) { tar in
+            tar.add(pax: [("SCHILY.xattr.user.a", String(repeating: "v", count: 4000))], type: "g")
+            for number in 0..<30 { tar.add(file: "f\(number)") }
+        },
+        Case("a tiny map of a large sparse file", .expandsTooMuch(limit: 64 << 20), sparseLimit: 64 << 20) { tar in
+            let parts = (0..<1000).map { "\($0 << 34),1" }.joined(separator: ",")
+            tar.add(pax: [("GNU.sparse.size", "\(1 << 44)"), ("GNU.sparse.name", "s"), ("GNU.sparse.map", parts)])
+            tar.add(CraftedTar.Header("s"), content: [UInt8](repeating: 1, count: 1000))
+        },
+    ]
+
+    @Test(
+        "are refused for what is wrong with them",
+        arguments: names + links + types + numbers + records + sparseMaps + floods)
     func refused(hostile: Case) throws {
         for pieces in [Int.max, 100] {
-            let problem = try ScratchImage().build(hostile.archive, pieces: pieces)
+            let problem = try ScratchImage().build(
+                hostile.archive, pieces: pieces, limits: hostile.limits, sparseLimit: hostile.sparseLimit)
             guard case .refusedArchive(source: "test", let error) = problem else {
                 Issue.record("\(hostile.title) was met with \(String(describing: problem))")
                 continue
@@ -260,37 +323,71 @@ struct HostileArchiveTests {
         #expect(try ScratchImage().build(Array(whole[..<contentEnd])) == nil)
     }
 
-    @Test("with more entries or extended headers than allowed are refused")
-    func limits() throws {
-        var limits = ArchiveLimits()
-        limits.entries = 10
-        limits.headers = 5000
-        let many = CraftedTar.archive { tar in for number in 0..<11 { tar.add(file: "f\(number)") } }
-        let large = CraftedTar.archive { tar in
-            for number in 0..<6 {
-                tar.add(pax: [("comment", String(repeating: "c", count: 1000))])
-                tar.add(file: "f\(number)")
-            }
+    /// Tricks that do no harm here, since names lead nowhere but into the layer: what becomes of them.
+    struct Harmless: CustomTestStringConvertible, Sendable {
+        let title: String
+        let paths: [String]
+        let archive: [UInt8]
+        var testDescription: String { title }
+
+        init(_ title: String, becomes paths: [String], _ build: (inout CraftedTar) -> Void) {
+            self.title = title
+            self.paths = paths
+            archive = CraftedTar.archive(build)
         }
-        #expect(throws: ArchiveError(entry: "f10", offset: 5120, .tooManyEntries(limit: 10))) {
-            try ParsedArchive(many, limits: limits)
-        }
-        #expect(throws: ArchiveError.self) { try ParsedArchive(large, limits: limits) }
     }
 
-    @Test("with a tiny sparse map may not fill the disk")
-    func sparseBomb() throws {
-        let parts = (0..<1000).map { "\($0 << 34),1" }.joined(separator: ",")
-        let archive = CraftedTar.archive { tar in
-            tar.add(pax: [("GNU.sparse.size", "\(1 << 44)"), ("GNU.sparse.name", "s"), ("GNU.sparse.map", parts)])
-            tar.add(CraftedTar.Header("s"), content: [UInt8](repeating: 1, count: 1000))
-        }
-        let problem = try ScratchImage().build(archive, sparseLimit: 64 << 20)
-        guard case .refusedArchive(source: _, let error) = problem else {
-            Issue.record("met with \(String(describing: problem))")
-            return
-        }
-        #expect(error.problem == .expandsTooMuch(limit: 64 << 20))
+    static let harmless: [Harmless] = [
+        Harmless("an absolute name lands in the layer", becomes: ["etc", "etc/passwd"]) { $0.add(file: "/etc/passwd") },
+        Harmless("so does one of many slashes and dots", becomes: ["etc", "etc/passwd"]) {
+            $0.add(file: "//././etc//./passwd")
+        },
+        Harmless("a link out of the layer is led back into it", becomes: ["etc", "etc/passwd", "l"]) {
+            $0.add(directory: "etc")
+            $0.add(link: "l", to: "../../../../etc", type: "2")
+            $0.add(file: "l/passwd")
+        },
+        Harmless("a directory that becomes a link takes nothing along", becomes: ["d", "e", "e/g"]) {
+            $0.add(directory: "d")
+            $0.add(file: "d/f")
+            $0.add(directory: "e")
+            $0.add(link: "d", to: "e", type: "2")
+            $0.add(file: "d/g")
+        },
+        Harmless("a link that becomes a file is one", becomes: ["l"]) {
+            $0.add(link: "l", to: "/etc/passwd", type: "2")
+            $0.add(file: "l", "content")
+        },
+        Harmless("a whiteout does not delete what its own layer brings", becomes: ["f"]) {
+            $0.add(file: "f")
+            $0.add(file: ".wh.f")
+        },
+        Harmless("AUFS's own names are passed over", becomes: ["f"]) {
+            $0.add(directory: ".wh..wh.plnk")
+            $0.add(file: ".wh..wh.plnk/1.2")
+            $0.add(file: "f")
+        },
+        Harmless("attributes that speak to overlayfs or the kernel are dropped", becomes: ["f"]) {
+            $0.add(pax: [
+                ("SCHILY.xattr.trusted.overlay.redirect", "/etc"), ("SCHILY.xattr.trusted.overlay.metacopy", ""),
+                ("SCHILY.xattr.trusted.overlay.opaque", "y"), ("SCHILY.xattr.security.selinux", "x"),
+                ("SCHILY.xattr.system.posix_acl_access", "x"),
+            ])
+            $0.add(file: "f")
+        },
+    ]
+
+    @Test(
+        "that try tricks with names stay within the layer",
+        .enabled(if: MountedImage.isPossible, "needs root and a kernel that mounts EROFS from files"),
+        arguments: harmless)
+    func neutralised(trick: Harmless) throws {
+        let scratch = try ScratchImage()
+        try #require(try scratch.build(trick.archive) == nil)
+        let image = try MountedImage(scratch.path)
+        let listing = try image.listing()
+        #expect(Set(listing.lines.keys) == Set(["."] + trick.paths.map { "./\($0)" }))
+        #expect(!listing.lines.values.contains { $0.contains("trusted.") || $0.contains("security.") })
     }
 
     @Test("with control characters in names are shown escaped")

@@ -16,11 +16,13 @@ final class ScratchImage {
     deinit { try? File.removeTree(directory) }
 
     /// Builds the image of an archive; returns why it was refused.
-    func build(_ archive: [UInt8], pieces: Int = 1 << 20, sparseLimit: Int64 = .max) throws -> StoreError? {
+    func build(
+        _ archive: [UInt8], pieces: Int = 1 << 20, limits: ArchiveLimits = ArchiveLimits(), sparseLimit: Int64 = .max
+    ) throws -> StoreError? {
         try File.removeIfPresent(path)
         let file = try ImageFile(creating: path)
         do throws(StoreError) {
-            let builder = try LayerBuilder(source: "test", file: file, sparseLimit: sparseLimit)
+            let builder = try LayerBuilder(source: "test", file: file, limits: limits, sparseLimit: sparseLimit)
             var start = 0
             while start < archive.count {
                 let end = start + min(pieces, archive.count - start)
