@@ -60,9 +60,9 @@ int mlr_run_hook(const struct mlr_hook *hook, int input, const char *directory) 
 
 int mlr_step_hooks(struct player *player, const struct mlr_step *step) {
     for (size_t i = 0; i < step->size; i++) {
-        int status = mlr_run_hook(&step->hooks[i], player->launch->hook_state, step->text);
+        int status = mlr_run_hook(&step->hooks[i], step->descriptor, step->text);
         if (status == 0) continue;
-        char text[244];
+        char text[240];
         size_t used = mlr_append(text, sizeof text, 0, step->hooks[i].path);
         if (status > 0) {
             used = mlr_append(text, sizeof text, used, status & 0x7F ? " was killed by signal " : " exited with code ");

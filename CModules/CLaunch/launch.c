@@ -37,13 +37,15 @@ static void heed_signals(uint64_t ignored) {
         if (ignored >> (number - 1) & 1) syscall(SYS_rt_sigaction, number, action, NULL, 8);
 }
 
+static bool is_staged(const struct mlr_launch *launch) { return launch->join_count > 0 || launch->affinity; }
+
 static long clone_container(const struct mlr_launch *launch, uint64_t flags, uint64_t namespaces, int *pidfd) {
     struct kernel_clone_arguments arguments = {
         .flags = flags | namespaces | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
         .pidfd = (uintptr_t)pidfd,
         .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
     };
-    if (launch->cgroup >= 0 && !(launch->join_count > 0 && !(flags & CLONE_PARENT))) {
+    if (launch->cgroup >= 0 && !(is_staged(launch) && !(flags & CLONE_PARENT))) {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = (uint64_t)launch->cgroup;
     }
@@ -51,13 +53,24 @@ static long clone_container(const struct mlr_launch *launch, uint64_t flags, uin
     return child < 0 ? -errno : child;
 }
 
+/* Most namespaces belong to the host's user namespace and are joined while the rights over it are there; those that belong
+   to the one that is joined, as in a pod made without privileges, only when it is. */
 static int join_all(struct player *player) {
     // Processes of the namespaces to be joined must not look into this one, which is still the runtime.
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return -errno;
-    for (size_t i = 0; i < player->launch->join_count; i++) {
-        const struct mlr_join *join = &player->launch->joins[i];
-        player->step = -2 - (int)i;
-        if (setns(join->descriptor, (int)join->kinds) < 0) return -errno;
+    uint32_t late = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < player->launch->join_count; i++) {
+            const struct mlr_join *join = &player->launch->joins[i];
+            if (pass == 1 && !(late >> i & 1)) continue;
+            player->step = -2 - (int)i;
+            if (setns(join->descriptor, (int)join->kinds) == 0) continue;
+            bool user_follows = false;
+            for (size_t j = i + 1; j < player->launch->join_count; j++)
+                user_follows |= (player->launch->joins[j].kinds & CLONE_NEWUSER) != 0;
+            if (pass == 1 || errno != EPERM || !user_follows || i >= 32) return -errno;
+            late |= 1U << i;
+        }
     }
     return 0;
 }
@@ -65,7 +78,12 @@ static int join_all(struct player *player) {
 /* Joins, then makes the container's process as its sibling: a child of the caller, born inside. */
 static void play_stage(const struct mlr_launch *launch, uint64_t ignored) {
     struct player player = {.launch = launch, .step = -1, .channel = launch->channel};
-    int result = join_all(&player), pidfd = -1;
+    int result = 0, pidfd = -1;
+    if (launch->affinity && syscall(SYS_sched_setaffinity, 0, launch->affinity_size, launch->affinity) < 0) {
+        mlr_detail(&player, "run on the processors of process.execCPUAffinity.initial");
+        result = -errno;
+    }
+    if (result == 0) result = join_all(&player);
     if (result == 0) {
         player.step = -1;
         long child = clone_container(launch, CLONE_PARENT, launch->namespaces, &pidfd);
@@ -98,7 +116,7 @@ int mlr_launch(const struct mlr_launch *launch, int *pid, int *pidfd) {
     int opened = -1;
     // The kernel's own mask: glibc's functions keep two signals of its own open.
     if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all) < 0) return -errno;
-    bool staged = launch->join_count > 0;
+    bool staged = is_staged(launch);
     long child = clone_container(launch, 0, staged ? 0 : launch->namespaces, &opened);
     if (child == 0) {
         close_others(launch);

@@ -117,11 +117,56 @@ static int make_rest(int directory, const char *rest, bool file, const char **na
     return directory;
 }
 
+/* Where a link that leads nowhere yet would lead: the path with the link's text in the place of its name. `rest` begins with
+   that name, and points into `path`. */
+static int expand_link(const char *path, const char *rest, const char *link, char *expanded, size_t room) {
+    size_t prefix = link[0] == '/' ? 0 : (size_t)(rest - path);
+    const char *behind = rest + strcspn(rest, "/");
+    if (prefix + strlen(link) + strlen(behind) + 2 > room) return -ENAMETOOLONG;
+    memcpy(expanded, path, prefix);
+    expanded[prefix] = 0;
+    size_t used = mlr_append(expanded, room, prefix, link);
+    mlr_append(expanded, room, used, behind);
+    return 0;
+}
+
+static ssize_t read_link(int directory, const char *rest, char *link, size_t room) {
+    char name[NAME_MAX + 1];
+    size_t length = strcspn(rest, "/");
+    if (length == 0 || length > NAME_MAX) return -1;
+    memcpy(name, rest, length);
+    name[length] = 0;
+    ssize_t got = readlinkat(directory, name, link, room - 1);
+    if (got >= 0) link[got] = 0;
+    return got;
+}
+
 int mlr_make_target(struct player *player, const char *path, bool file, uint64_t further_resolve) {
-    const char *rest;
-    int opened = open_present_part(player, path, &rest, further_resolve);
-    if (opened < 0) return opened;
-    return make_rest(opened, rest, file, NULL);
+    char current[PATH_MAX], expanded[PATH_MAX], link[PATH_MAX];
+    if (strlen(path) >= sizeof current) return -ENAMETOOLONG;
+    memcpy(current, path, strlen(path) + 1);
+    // As an image's etc/resolv.conf, which leads to where only a running system has a file.
+    for (int links = 0; links < 8; links++) {
+        const char *rest;
+        int opened = open_present_part(player, current, &rest, further_resolve);
+        if (opened < 0) return opened;
+        if (read_link(opened, rest, link, sizeof link) < 0) return make_rest(opened, rest, file, NULL);
+        close(opened);
+        if (further_resolve & RESOLVE_NO_SYMLINKS) return -ELOOP;
+        int result = expand_link(current, rest, link, expanded, sizeof expanded);
+        if (result < 0) return result;
+        memcpy(current, expanded, strlen(expanded) + 1);
+    }
+    return -ELOOP;
+}
+
+/* Where a mount goes. With MLR_TARGET_IS_LINK a link at the end of the path is the place itself. */
+int mlr_mount_target(struct player *player, const struct mlr_step *step, bool file, uint64_t further_resolve) {
+    if (step->flags & MLR_TARGET_IS_LINK) {
+        int link = mlr_in_root(player, step->path, O_PATH | O_NOFOLLOW, further_resolve);
+        if (link != -ENOENT) return link;
+    }
+    return mlr_make_target(player, step->path, file, further_resolve);
 }
 
 int mlr_make_parent(struct player *player, const char *path, const char **name) {

@@ -13,26 +13,28 @@ void mlr_detail(struct player *player, const char *text) {
 
 void mlr_send_report(struct player *player, enum mlr_report_kind kind, int error, int descriptor) {
     struct mlr_report report = {.kind = kind, .step = player->step, .error = error};
+    if (player->channel < 0 || (player->gated && kind != MLR_REPORT_FAILED)) return;
+    if (player->step >= 0 && player->launch) report.step_kind = player->launch->steps[player->step].kind;
     memcpy(report.text, player->detail, sizeof report.text);
+    // A filter may be loaded by now, and hardly one forbids write(2).
+    if (descriptor < 0) {
+        (void)!write(player->channel, &report, sizeof report);
+        return;
+    }
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(sizeof(int))];
     } control;
+    memset(&control, 0, sizeof control);
     struct iovec vector = {&report, sizeof report};
-    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
-    if (descriptor >= 0) {
-        memset(&control, 0, sizeof control);
-        message.msg_control = control.bytes;
-        message.msg_controllen = sizeof control.bytes;
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(&control.header), &descriptor, sizeof(int));
-    }
-    if (player->channel < 0) return;
-    // After the gate the channel is a FIFO, which takes the failure alone.
-    if (sendmsg(player->channel, &message, MSG_NOSIGNAL) < 0 && errno == ENOTSOCK && kind == MLR_REPORT_FAILED)
-        (void)!write(player->channel, &report, sizeof report);
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes,
+    };
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&control.header), &descriptor, sizeof(int));
+    sendmsg(player->channel, &message, MSG_NOSIGNAL);
 }
 
 static int join(const struct mlr_step *step) {
@@ -53,8 +55,8 @@ static int own_root(struct player *player) {
     return player->root < 0 ? -errno : 0;
 }
 
-static int isolate_mounts(void) {
-    RESULT(mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL));
+static int isolate_mounts(const struct mlr_step *step) {
+    RESULT(mount(NULL, "/", NULL, step->a | MS_REC, NULL));
 }
 
 static int make_directory(struct player *player, const char *path) {
@@ -64,9 +66,20 @@ static int make_directory(struct player *player, const char *path) {
     return 0;
 }
 
-static int limit(const struct mlr_step *step) {
-    struct { uint64_t soft, hard; } limits = {step->a, step->b};
-    RESULT(syscall(SYS_prlimit64, 0, step->mode, &limits, NULL));
+static int limit(struct player *player, const struct mlr_step *step) {
+    struct { uint64_t soft, hard; } wanted = {step->a, step->b}, present;
+    if (syscall(SYS_prlimit64, 0, step->mode, NULL, &present) < 0) return -errno;
+    if (present.soft == wanted.soft && present.hard == wanted.hard) return 0;
+    if (syscall(SYS_prlimit64, 0, step->mode, &wanted, NULL) == 0) return 0;
+    int failure = -errno;
+    if (failure == -EPERM && wanted.hard > present.hard) {
+        char text[128];
+        size_t used = mlr_append(text, sizeof text, 0, "the hard limit is ");
+        used = mlr_append_number(text, sizeof text, used, present.hard);
+        mlr_append(text, sizeof text, used, ", and only CAP_SYS_RESOURCE may raise it");
+        mlr_detail(player, text);
+    }
+    return failure;
 }
 
 static int keyring(const struct mlr_step *step) {
@@ -89,10 +102,12 @@ static int play_step(struct player *player, const struct mlr_step *step) {
     case MLR_STEP_JOIN: return join(step);
     case MLR_STEP_UNSHARE: RESULT(unshare((int)step->a));
     case MLR_STEP_TIME_OFFSETS: return mlr_step_time_offsets(player, step);
-    case MLR_STEP_ISOLATE_MOUNTS: return isolate_mounts();
+    case MLR_STEP_ISOLATE_MOUNTS: return isolate_mounts(step);
     case MLR_STEP_ATTACH_ROOT: return mlr_step_attach_root(player, step);
     case MLR_STEP_OWN_ROOT: return own_root(player);
     case MLR_STEP_MOUNT: return mlr_step_mount(player, step);
+    case MLR_STEP_REMOUNT: return mlr_step_remount(player, step);
+    case MLR_STEP_MOUNT_READ_ONLY: return mlr_step_mount_read_only(step);
     case MLR_STEP_BIND: return mlr_step_bind(player, step);
     case MLR_STEP_NODE: return mlr_step_node(player, step);
     case MLR_STEP_LINK: return mlr_step_link(player, step);
@@ -101,7 +116,7 @@ static int play_step(struct player *player, const struct mlr_step *step) {
     case MLR_STEP_DIRECTORY: return make_directory(player, step->path);
     case MLR_STEP_CONSOLE: return mlr_step_console(player, step);
     case MLR_STEP_HOOKS: return mlr_step_hooks(player, step);
-    case MLR_STEP_ENTER_ROOT: return mlr_step_enter_root(player);
+    case MLR_STEP_ENTER_ROOT: return mlr_step_enter_root(player, step);
     case MLR_STEP_ROOT_PROPAGATION: RESULT(mount(NULL, "/", NULL, step->b, NULL));
     case MLR_STEP_ROOT_READ_ONLY: return mlr_set_mount(player->root, 0, 1 /* MOUNT_ATTR_RDONLY */, 0, 0);
     case MLR_STEP_HOST_NAME: RESULT(sethostname(step->text, strlen(step->text)));
@@ -111,7 +126,7 @@ static int play_step(struct player *player, const struct mlr_step *step) {
     case MLR_STEP_LOOPBACK: return mlr_step_loopback();
     case MLR_STEP_SESSION: return setsid() < 0 ? -errno : 0;
     case MLR_STEP_KEYRING: return keyring(step);
-    case MLR_STEP_LIMIT: return limit(step);
+    case MLR_STEP_LIMIT: return limit(player, step);
     case MLR_STEP_SCHEDULER: RESULT(syscall(SYS_sched_setattr, 0, step->data, 0));
     case MLR_STEP_IO_PRIORITY: RESULT(syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, step->a));
     case MLR_STEP_PERSONALITY: return personality(step->a) < 0 ? -errno : 0;
@@ -125,7 +140,7 @@ static int play_step(struct player *player, const struct mlr_step *step) {
     case MLR_STEP_CAPABILITIES: return mlr_step_capabilities(step);
     case MLR_STEP_NO_NEW_PRIVILEGES: RESULT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     case MLR_STEP_END_WITH_LAUNCHER: RESULT(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
-    case MLR_STEP_SECCOMP: return mlr_step_seccomp(step);
+    case MLR_STEP_SECCOMP: return mlr_step_seccomp(player, step);
     case MLR_STEP_FIND_PROGRAM: return mlr_step_find_program(player, step);
     case MLR_STEP_GATE: return mlr_step_gate(player);
     case MLR_STEP_EXECUTE: return mlr_step_execute(player, step);

@@ -30,12 +30,14 @@ struct player {
     int channel;   /* where reports go: the caller, after the gate the one who opened it */
     int root;      /* the container's root directory */
     int procfs;    /* a procfs of its own, visible to nobody else */
-    int null;      /* the host's verified /dev/null, source of masks */
+    int null;      /* a read-only mount of the host's verified /dev/null, cloned for masks */
     int mask;      /* an empty read-only directory mounted at the first masked one */
     int terminal;  /* the container's side of its console */
     int gate;
     const char *program;
-    char detail[244];
+    bool gated;    /* the channel is the gate's FIFO now, which takes failures only */
+    bool ready;    /* execve is next */
+    char detail[240];
 };
 
 #define RESULT(expression)                                                                                            \
@@ -57,6 +59,7 @@ void mlr_detail(struct player *player, const char *text);
 /* paths.c */
 int mlr_in_root(struct player *player, const char *path, int flags, uint64_t further_resolve);
 int mlr_make_target(struct player *player, const char *path, bool file, uint64_t further_resolve);
+int mlr_mount_target(struct player *player, const struct mlr_step *step, bool file, uint64_t further_resolve);
 int mlr_make_parent(struct player *player, const char *path, const char **name);
 int mlr_procfs(struct player *player);
 int mlr_write_procfs(struct player *player, const char *path, const char *text);
@@ -65,19 +68,29 @@ int mlr_open_own_procfs(struct player *player, const char *path, int flags);
 size_t mlr_append(char *buffer, size_t room, size_t used, const char *text);
 size_t mlr_append_number(char *buffer, size_t room, size_t used, unsigned long number);
 
-/* mounts.c, root.c */
+/* mounts.c */
 int mlr_step_mount(struct player *player, const struct mlr_step *step);
+int mlr_step_remount(struct player *player, const struct mlr_step *step);
+int mlr_step_mount_read_only(const struct mlr_step *step);
+int mlr_set_mount(int descriptor, unsigned flags, uint64_t set, uint64_t clear, uint64_t propagation);
+int mlr_clone_tree(int descriptor, unsigned flags);
+int mlr_attach(int tree, int target);
+int mlr_new_mount(struct player *player, const struct mlr_step *step, int target);
+
+/* copyup.c */
+int mlr_copy_up(int from, int into);
+
+/* bind.c */
 int mlr_step_bind(struct player *player, const struct mlr_step *step);
+
+/* nodes.c, root.c */
 int mlr_step_node(struct player *player, const struct mlr_step *step);
 int mlr_step_link(struct player *player, const struct mlr_step *step);
 int mlr_step_mask(struct player *player, const struct mlr_step *step);
 int mlr_step_read_only(struct player *player, const struct mlr_step *step);
 int mlr_step_console(struct player *player, const struct mlr_step *step);
 int mlr_step_attach_root(struct player *player, const struct mlr_step *step);
-int mlr_step_enter_root(struct player *player);
-int mlr_set_mount(int descriptor, unsigned flags, uint64_t set, uint64_t clear, uint64_t propagation);
-int mlr_clone_tree(int descriptor, unsigned flags);
-int mlr_attach(int tree, int target);
+int mlr_step_enter_root(struct player *player, const struct mlr_step *step);
 int mlr_is_null(int descriptor);
 
 /* process.c */
@@ -86,7 +99,7 @@ int mlr_step_working_directory(struct player *player, const struct mlr_step *ste
 int mlr_step_bounding_set(const struct mlr_step *step);
 int mlr_step_user(const struct mlr_step *step);
 int mlr_step_capabilities(const struct mlr_step *step);
-int mlr_step_seccomp(const struct mlr_step *step);
+int mlr_step_seccomp(struct player *player, const struct mlr_step *step);
 int mlr_step_loopback(void);
 int mlr_step_time_offsets(struct player *player, const struct mlr_step *step);
 int mlr_step_find_program(struct player *player, const struct mlr_step *step);

@@ -16,7 +16,8 @@
 
 /* Raw system calls: glibc's own versions of these would try to reach every thread of the process this is a copy of. */
 int mlr_step_user(const struct mlr_step *step) {
-    if (syscall(SYS_setgroups, step->size, step->data) < 0) return -errno;
+    // Where a user namespace was made without privileges nobody in it may set groups, nor give up those there are.
+    if (syscall(SYS_setgroups, step->size, step->data) < 0 && !(errno == EPERM && step->a && step->size == 0)) return -errno;
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return -errno;
     if (syscall(SYS_setresgid, step->group, step->group, step->group) < 0) return -errno;
     if (syscall(SYS_setresuid, step->owner, step->owner, step->owner) < 0) return -errno;
@@ -47,9 +48,33 @@ int mlr_step_capabilities(const struct mlr_step *step) {
     return prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-int mlr_step_seccomp(const struct mlr_step *step) {
+/* All that is left to do but the execution: afterwards a filter may forbid anything else. */
+static int get_ready(struct player *player) {
+    if (player->ready) return 0;
+    unsigned first = 3 + (unsigned)player->launch->extra_count;
+    if (syscall(SYS_close_range, first, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) < 0) return -errno;
+    mlr_send_report(player, MLR_REPORT_EXECUTING, 0, -1);
+    uint64_t none = 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
+    player->ready = true;
+    return 0;
+}
+
+int mlr_step_seccomp(struct player *player, const struct mlr_step *step) {
     struct sock_fprog program = {.len = (unsigned short)step->size, .filter = (struct sock_filter *)step->data};
-    RESULT(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, step->a, &program));
+    int result = step->flags & MLR_SECCOMP_IS_LAST ? get_ready(player) : 0;
+    if (result < 0) return result;
+    long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, step->a, &program);
+    if (listener < 0) return -errno;
+    if (!(step->a & (1 << 3) /* SECCOMP_FILTER_FLAG_NEW_LISTENER */)) return 0;
+    mlr_send_report(player, MLR_REPORT_LISTENER, 0, (int)listener);
+    close((int)listener);
+    // Whoever answers the notifications has the listener once this comes back, and not before.
+    char taken;
+    ssize_t got;
+    do got = read(player->channel, &taken, 1);
+    while (got < 0 && errno == EINTR);
+    return got == 1 ? 0 : got < 0 ? -errno : -ECONNRESET;
 }
 
 int mlr_step_loopback(void) {
@@ -198,14 +223,12 @@ int mlr_step_gate(struct player *player) {
     if (opened < 0) return opened;
     if (write(opened, "0", 1) != 1) return -errno;
     player->channel = opened;
+    player->gated = true;
     return 0;
 }
 
 int mlr_step_execute(struct player *player, const struct mlr_step *step) {
-    unsigned first = 3 + (unsigned)player->launch->extra_count;
-    if (syscall(SYS_close_range, first, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) < 0) return -errno;
-    mlr_send_report(player, MLR_REPORT_EXECUTING, 0, -1);
-    uint64_t none = 0;
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
+    int result = get_ready(player);
+    if (result < 0) return result;
     RESULT(execve(player->program, (char *const *)step->list, (char *const *)step->environment));
 }

@@ -1,6 +1,8 @@
 /* Descriptors and files. */
 #include "result.h"
 
+#include <sys/ioctl.h>
+
 const int MLR_O_PATH = O_PATH, MLR_O_TMPFILE = O_TMPFILE, MLR_O_DIRECT = O_DIRECT;
 
 int mlr_open(int directory, const char *path, int flags, unsigned mode) {
@@ -27,6 +29,8 @@ int mlr_set_nonblocking(int descriptor, bool on) {
     if (flags < 0) return -errno;
     RESULT(fcntl(descriptor, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK));
 }
+
+int mlr_ioctl(int descriptor, unsigned long request, void *argument) { RESULT(ioctl(descriptor, request, argument)); }
 
 int mlr_fcntl_int(int descriptor, int command, int argument) { RESULT(fcntl(descriptor, command, argument)); }
 int mlr_memfd_create(const char *name, unsigned flags) { RESULT(memfd_create(name, flags | MFD_CLOEXEC)); }

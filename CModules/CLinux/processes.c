@@ -1,6 +1,8 @@
 /* Processes, their limits, users and namespaces. */
 #include "result.h"
 
+#include <sys/ioctl.h>
+
 int mlr_pidfd_open(int pid) { RESULT(syscall(SYS_pidfd_open, pid, 0)); }
 
 int mlr_pidfd_send_signal(int pidfd, int signal_) { RESULT(syscall(SYS_pidfd_send_signal, pidfd, signal_, NULL, 0)); }
@@ -51,4 +53,17 @@ int mlr_prlimit(int pid, int resource, const struct mlr_limit *new_limit, struct
 int mlr_become_user(unsigned uid, unsigned gid) {
     if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0) return -errno;
     return 0;
+}
+
+int mlr_namespace_kind(int descriptor) { RESULT(ioctl(descriptor, _IO(0xb7, 3) /* NS_GET_NSTYPE */)); }
+
+/* A filter that cannot be read tells a flag that is known (EFAULT) from one that is not (EINVAL). */
+unsigned mlr_seccomp_supported_flags(unsigned flags) {
+    unsigned supported = 0;
+    for (unsigned flag = 1; flag && flag <= flags; flag <<= 1) {
+        // This one is taken only along with a listener.
+        unsigned asked = flag == 1 << 5 ? flag | 1 << 3 : flag;
+        if (flags & flag && syscall(SYS_seccomp, 1 /* SET_MODE_FILTER */, asked, NULL) < 0 && errno == EFAULT) supported |= flag;
+    }
+    return supported;
 }

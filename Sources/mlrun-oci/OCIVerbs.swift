@@ -126,7 +126,7 @@ enum OCIVerbs {
     }
 
     @Sendable private static func start(_ invocation: Invocation) throws -> Int32 {
-        try containers(invocation).start(invocation.arguments[0])
+        warn(try containers(invocation).start(invocation.arguments[0]))
         return 0
     }
 
@@ -145,7 +145,7 @@ enum OCIVerbs {
     }
 
     @Sendable private static func delete(_ invocation: Invocation) throws -> Int32 {
-        try containers(invocation).delete(invocation.arguments[0], force: invocation.has("force"))
+        warn(try containers(invocation).delete(invocation.arguments[0], force: invocation.has("force")))
         return 0
     }
 

@@ -93,6 +93,6 @@ struct RuntimeSpecTests {
     func sysctls() throws {
         var spec = try spec()
         spec.linux?.namespaces.removeAll { $0.kind == .network }
-        #expect(spec.problems().map(\.path) == ["linux.sysctl.net.ipv4.ip_forward"])
+        #expect(spec.problems().map(\.path) == ["linux.sysctl.net.ipv4.ip_forward", "linux.netDevices.eth0"])
     }
 }

@@ -18,19 +18,23 @@ enum mlr_step_kind {
     MLR_STEP_JOIN,             /* descriptor, a (kind of namespace) */
     MLR_STEP_UNSHARE,          /* a (kinds) */
     MLR_STEP_TIME_OFFSETS,     /* text: lines for timens_offsets; makes and enters the time namespace */
-    MLR_STEP_ISOLATE_MOUNTS,   /* - : no mount event of the host comes in or goes out */
-    MLR_STEP_ATTACH_ROOT,      /* descriptor: detached mount */
+    MLR_STEP_ISOLATE_MOUNTS,   /* a MS_PRIVATE or MS_SLAVE: no mount event goes out to the host, or comes in */
+    MLR_STEP_ATTACH_ROOT,      /* descriptor: detached mount; or -1 and data: struct mlr_bind */
     MLR_STEP_OWN_ROOT,         /* - : the present root is the container's (a joined mount namespace) */
-    MLR_STEP_MOUNT,            /* path, text (type), list (key, value or NULL, …), a set, b propagation, source */
-    MLR_STEP_BIND,             /* path, descriptor (detached mount), flags */
+    MLR_STEP_MOUNT,            /* path, text (type), list (key, value or NULL, …), a set, b and c propagation, source, flags,
+                                  descriptor (user namespace of its id mapping, or -1), slot, d and data for old mount(2) */
+    MLR_STEP_REMOUNT,          /* path, list (as MOUNT, empty for the mount's own attributes only), a set, b clear,
+                                  c and d propagation, flags */
+    MLR_STEP_MOUNT_READ_ONLY,  /* slot: the mount that was kept there */
+    MLR_STEP_BIND,             /* path, descriptor (detached mount) or -1 and data: struct mlr_bind, flags */
     MLR_STEP_NODE,             /* path, mode with type, a major, b minor, owner, group */
     MLR_STEP_LINK,             /* path, text (target) */
     MLR_STEP_MASK,             /* path */
     MLR_STEP_READ_ONLY,        /* path */
     MLR_STEP_DIRECTORY,        /* path */
     MLR_STEP_CONSOLE,          /* a rows, b columns, owner */
-    MLR_STEP_HOOKS,            /* hooks, count, text (directory to run in) */
-    MLR_STEP_ENTER_ROOT,       /* - */
+    MLR_STEP_HOOKS,            /* hooks, size in hooks, text (directory to run in), descriptor (the state they read) */
+    MLR_STEP_ENTER_ROOT,       /* a 1: by chroot(2), where the host's root cannot be pivoted */
     MLR_STEP_ROOT_PROPAGATION, /* b */
     MLR_STEP_ROOT_READ_ONLY,   /* - */
     MLR_STEP_HOST_NAME,        /* text */
@@ -50,11 +54,11 @@ enum mlr_step_kind {
     MLR_STEP_STREAMS,          /* owner, flags */
     MLR_STEP_WORKING_DIRECTORY,/* path, flags */
     MLR_STEP_BOUNDING_SET,     /* a */
-    MLR_STEP_USER,             /* owner, group, data: gid_t[], size in groups */
+    MLR_STEP_USER,             /* owner, group, data: gid_t[], size in groups, a 1: groups may be out of reach */
     MLR_STEP_CAPABILITIES,     /* a effective, b permitted, c inheritable, d ambient */
     MLR_STEP_NO_NEW_PRIVILEGES,/* - */
     MLR_STEP_END_WITH_LAUNCHER,/* - : PR_SET_PDEATHSIG */
-    MLR_STEP_SECCOMP,          /* data: struct sock_filter[], size in filters, a flags */
+    MLR_STEP_SECCOMP,          /* data: struct sock_filter[], size in filters, a flags of seccomp(2), flags */
     MLR_STEP_FIND_PROGRAM,     /* list of candidate paths */
     MLR_STEP_GATE,             /* - */
     MLR_STEP_EXECUTE,          /* list (arguments), environment */
@@ -63,6 +67,11 @@ enum mlr_step_kind {
 enum {
     MLR_TARGET_IS_FILE = 1,     /* BIND: the mount point to create is a file */
     MLR_TARGET_IS_STRICT = 2,   /* MOUNT: no symbolic link on the way, and a real directory */
+    MLR_TARGET_IS_LINK = 4,     /* MOUNT, BIND, REMOUNT: a link at the end of the path is covered, not followed */
+    MLR_MOUNT_TAKES_MODE = 8,   /* MOUNT: the root directory gets the mode of the one it covers */
+    MLR_MOUNT_COPIES_UP = 16,   /* MOUNT: what it covers is copied into it */
+    MLR_MOUNT_IS_OLD = 32,      /* MOUNT: by mount(2), for flags that the new mount API has no name for */
+    MLR_SECCOMP_IS_LAST = 1,    /* SECCOMP: nothing but the execution follows */
     MLR_STREAMS_CHOWN = 1,      /* STREAMS: give them to the container's user */
     MLR_DIRECTORY_EARLY = 1,    /* WORKING_DIRECTORY: before the ids change; EACCES is left to the later step */
 };
@@ -85,6 +94,17 @@ struct mlr_step {
     const struct mlr_hook *hooks;
     const void *data;
     size_t size;
+    int32_t *slot; /* where a step leaves a descriptor for a later one */
+};
+
+/* The source of a bind mount, or a root directory, with what becomes of its mounts. */
+struct mlr_bind {
+    const char *source;
+    int32_t user_namespace;         /* whose mappings its owners go through, or -1 */
+    bool recursive, maps_deep, is_link;
+    uint64_t set, clear;            /* MOUNT_ATTR_*, of the mount itself */
+    uint64_t deep_set, deep_clear;  /* and of all below it too */
+    uint64_t propagation[3];        /* one after the other, with MS_REC or not; 0 ends them */
 };
 
 struct mlr_join {
@@ -101,7 +121,8 @@ struct mlr_launch {
     const int32_t *kept;           /* every descriptor the child needs, ascending; all others it closes at once */
     size_t kept_count;
     int32_t gate;                  /* O_PATH of a FIFO, or -1 */
-    int32_t hook_state;            /* file with the state that hooks read, or -1 */
+    const void *affinity;          /* processors to start on, before the cgroup is entered; or NULL */
+    size_t affinity_size;          /* in bytes */
     int32_t streams[3];            /* -1: the container's /dev/null */
     bool inherit_streams;
     const int32_t *extra;          /* become 3, 4, … */
@@ -114,6 +135,7 @@ enum mlr_report_kind {
     MLR_REPORT_FAILED,    /* step, error, text; the child is gone or going */
     MLR_REPORT_STAGED,    /* error holds the pid of the container's process */
     MLR_REPORT_CONSOLE,   /* one descriptor: the controlling side of the terminal */
+    MLR_REPORT_LISTENER,  /* one descriptor: seccomp's notifications; the player waits for one byte */
     MLR_REPORT_GATE,      /* all is done but what follows the gate; the channel closes */
     MLR_REPORT_EXECUTING, /* execve is next; the end of the channel means that it happened */
 };
@@ -121,13 +143,18 @@ enum mlr_report_kind {
 struct mlr_report {
     uint32_t kind;
     int32_t step;
-    int32_t error; /* positive errno */
-    char text[244];
+    int32_t error;      /* positive errno */
+    uint32_t step_kind; /* of the step, for those who have no plan to look it up in */
+    char text[240];
 };
 
 /* Clones the child (or the stage that will), which waits for one byte on its channel before its first step. Returns 0
    and fills pid and pidfd, or -errno. Blocks all signals meanwhile. */
 int mlr_launch(const struct mlr_launch *launch, int *pid, int *pidfd);
+
+/* Makes a detached clone of the source's mounts, ready to be attached. Returns it, or -errno and in *failed words for what
+   failed, to be read after "cannot" and before the path. Async-signal-safe. */
+int mlr_open_bind(const struct mlr_bind *bind, const char **failed);
 
 /* Runs a program to its end with nothing but the environment given, standard input from `input` (rewound) and output to
    `output` or, for -1, the caller's; in `directory` unless NULL. Returns the wait status (wait(2)), -ETIMEDOUT after killing

@@ -107,6 +107,8 @@ int mlr_dup_cloexec(int descriptor, int lowest);
 int mlr_dup3(int old, int new_, int flags);
 int mlr_set_cloexec(int descriptor, bool on);
 int mlr_set_nonblocking(int descriptor, bool on);
+/* ioctl(2) with the address of a structure. */
+int mlr_ioctl(int descriptor, unsigned long request, void *argument);
 int mlr_fcntl_int(int descriptor, int command, int argument);
 int mlr_memfd_create(const char *name, unsigned flags);
 int mlr_renameat2(int old_directory, const char *old_path, int new_directory, const char *new_path, unsigned flags);
@@ -151,6 +153,10 @@ int mlr_pidfd_send_signal(int pidfd, int signal_);
 int mlr_pidfd_getfd(int pidfd, int target);
 int mlr_setns(int descriptor, int kinds);
 int mlr_unshare(int kinds);
+/* The CLONE_NEW* flag of an open namespace file, or -ENOTTY for any other file. */
+int mlr_namespace_kind(int descriptor);
+/* The flags of seccomp(2) that this kernel takes, of those given. */
+unsigned mlr_seccomp_supported_flags(unsigned flags);
 int mlr_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 int mlr_gettid(void);
 /* Starts a process that does nothing until it is killed, at the latest when the calling thread ends. It is a child that

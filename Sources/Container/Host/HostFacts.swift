@@ -36,9 +36,10 @@ public struct HostFacts: Sendable, Equatable {
             cgroups: cgroups,
             controllers: cgroups.unifiedMount.flatMap { optional($0 + "/cgroup.controllers") }.map(words),
             seccompActions: words(optional("/proc/sys/kernel/seccomp/actions_avail")),
-            securityModules: optional("/sys/kernel/security/lsm").map {
-                trimmed($0).split(separator: ",").map(String.init)
-            },
+            securityModules: securityModules(
+                list: optional("/sys/kernel/security/lsm"),
+                appArmor: optional("/sys/module/apparmor/parameters/enabled"),
+                hasSELinux: File.exists("/sys/fs/selinux/enforce")),
             userNamespaces: allowsUserNamespaces(
                 limit: optional("/proc/sys/user/max_user_namespaces"),
                 clone: optional("/proc/sys/kernel/unprivileged_userns_clone"), root: geteuid() == 0),
@@ -90,6 +91,13 @@ public struct HostFacts: Sendable, Equatable {
     static func allowsUserNamespaces(limit: String?, clone: String?, root: Bool) -> Bool {
         guard let limit, let number = UInt64(trimmed(limit)), number > 0 else { return false }
         return root || clone.map { trimmed($0) != "0" } ?? true
+    }
+
+    /// Where securityfs is not mounted, the modules that containers have labels for tell of themselves.
+    static func securityModules(list: String?, appArmor: String?, hasSELinux: Bool) -> [String]? {
+        if let list { return trimmed(list).split(separator: ",").map(String.init) }
+        let found = (appArmor.map(trimmed) == "Y" ? ["apparmor"] : []) + (hasSELinux ? ["selinux"] : [])
+        return found.isEmpty ? nil : found
     }
 
     private static func trimmed(_ text: String) -> String { text.filter { !$0.isWhitespace } }

@@ -1,48 +1,90 @@
+internal import CLaunch
 internal import CLinux
 internal import Glibc
 internal import LinuxSystem
 
-/// The source of a bind mount as a detached mount with its final attributes, made while the host's files are in reach.
+/// The source of a bind mount: a detached mount with its final attributes, made while the host's files are in reach; or
+/// what the player needs to make it itself, where only a user namespace gives the right to.
 struct BindSource {
-    let mount: SharedDescriptor
-    let isDirectory: Bool
+    /// Nil leaves it to the player.
+    private(set) var mount: SharedDescriptor?
+    let layout: UnsafePointer<mlr_bind>
+    private(set) var namespace: SharedDescriptor?
 
-    init(_ bind: BindMount) throws(SystemError) {
-        let recursive = bind.isRecursive ? UInt32(MLR_AT_RECURSIVE) : 0
-        let flags = UInt32(MLR_OPEN_TREE_CLONE) | recursive
-        let tree = OwnedDescriptor(
-            taking: try check(mlr_open_tree(AT_FDCWD, bind.source, flags), "open", path: bind.source))
-        isDirectory = try File.status(of: tree.rawValue).mode & UInt32(S_IFMT) == UInt32(S_IFDIR)
-        if let mapping = bind.idMapping {
-            let namespace = try UserNamespace.make(uid: mapping.uid, gid: mapping.gid)
-            let deep = mapping.isRecursive ? UInt32(MLR_AT_RECURSIVE) : 0
-            try Self.set(
-                tree.rawValue, deep, set: UInt64(MLR_MOUNT_ATTR_IDMAP), userNamespace: namespace.rawValue,
-                "map the owners of", bind.source)
-        }
-        if !bind.attributes.isEmpty {
-            try Self.set(
-                tree.rawValue, 0, set: bind.attributes.set, clear: bind.attributes.clear, "set the attributes of",
-                bind.source)
-        }
-        if !bind.recursiveAttributes.isEmpty {
-            try Self.set(
-                tree.rawValue, UInt32(MLR_AT_RECURSIVE), set: bind.recursiveAttributes.set,
-                clear: bind.recursiveAttributes.clear, "set the attributes of", bind.source)
-        }
+    init(_ bind: BindMount, in arena: PlayerArena) throws(SystemError) {
+        var bind = bind
+        if let device = bind.device { bind.source = try Self.node(device) }
+        namespace = try bind.idMapping.map { mapping throws(SystemError) in try mapping.opened() }
         // The clone is a peer of the host's mount: what is mounted there would come in, and go out, unasked.
-        let propagation = bind.propagation ?? .rprivate
-        try Self.set(
-            tree.rawValue, propagation.isRecursive ? UInt32(MLR_AT_RECURSIVE) : 0, propagation: propagation.bit,
-            "set the propagation of", bind.source)
-        mount = SharedDescriptor(tree)
+        let propagation = bind.propagation.isEmpty ? [.rprivate] : bind.propagation
+        var layout = mlr_bind()
+        layout.source = arena.string(bind.source)
+        layout.user_namespace = namespace?.rawValue ?? -1
+        layout.recursive = bind.isRecursive
+        layout.maps_deep = bind.idMapping?.isRecursive ?? false
+        layout.is_link = !bind.followsSource
+        layout.set = bind.attributes.set
+        layout.clear = bind.attributes.clear
+        layout.deep_set = bind.recursiveAttributes.set
+        layout.deep_clear = bind.recursiveAttributes.clear
+        layout.fill(propagation)
+        self.layout = UnsafePointer(arena.copy([layout]))
+        mount = try Self.open(self.layout, bind.source)
     }
 
-    private static func set(
-        _ tree: Int32, _ flags: UInt32, set: UInt64 = 0, clear: UInt64 = 0, propagation: UInt64 = 0,
-        userNamespace: Int32 = -1, _ operation: String, _ path: String
-    ) throws(SystemError) {
-        let all = flags | UInt32(MLR_AT_EMPTY_PATH)
-        try check(mlr_mount_setattr(tree, "", all, set, clear, propagation, userNamespace), operation, path: path)
+    /// The root file system of a container that starts from a directory of the host.
+    init(root path: String, propagation: Propagation?, in arena: PlayerArena) throws(SystemError) {
+        var layout = mlr_bind()
+        layout.source = arena.string(path)
+        layout.user_namespace = -1
+        layout.recursive = true
+        // Whatever it is to be inside, it must not be a peer of the host's mount, where the container's mounts would show.
+        switch propagation {
+        case .slave, .rslave: layout.fill([.rslave])
+        default: layout.fill([.rprivate])
+        }
+        self.layout = UnsafePointer(arena.copy([layout]))
+        mount = try Self.open(self.layout, path)
+    }
+
+    private static func open(_ layout: UnsafePointer<mlr_bind>, _ path: String) throws(SystemError) -> SharedDescriptor?
+    {
+        var failed: UnsafePointer<CChar>?
+        let tree = mlr_open_bind(layout, &failed)
+        if tree >= 0 { return SharedDescriptor(taking: tree) }
+        let operation = failed.map { String(cString: $0) } ?? "open"
+        // To clone a mount takes CAP_SYS_ADMIN, which others than root have in the container's user namespace only.
+        if tree == -EPERM, operation == "open", geteuid() != 0 { return nil }
+        throw SystemError(operation, path: path, Errno(rawValue: -tree))
+    }
+
+    /// The host's node of a device: at the container's path, or wherever the kernel's own names lead to.
+    private static func node(_ device: DeviceNode) throws(SystemError) -> String {
+        let directory = device.type == "b" ? "block" : "char"
+        let kind = device.type == "b" ? UInt32(S_IFBLK) : UInt32(S_IFCHR)
+        for path in [device.path, "/dev/\(directory)/\(device.major):\(device.minor)"] {
+            guard let status = try? File.status(path), status.mode & UInt32(S_IFMT) == kind,
+                status.special_major == device.major, status.special_minor == device.minor
+            else { continue }
+            return path
+        }
+        throw SystemError(
+            "find the host's node of the device \(device.major):\(device.minor), which cannot be made here, at",
+            path: device.path, .noSuchDevice)
+    }
+}
+
+extension mlr_bind {
+    fileprivate mutating func fill(_ kinds: [Propagation]) {
+        let flags = kinds.prefix(3).map(\.flags) + [0, 0, 0]
+        propagation = (flags[0], flags[1], flags[2])
+    }
+}
+
+extension IDMapping {
+    /// A user namespace with these mappings.
+    func opened() throws(SystemError) -> SharedDescriptor {
+        if let namespace { return SharedDescriptor(try File.open(namespace, O_RDONLY)) }
+        return SharedDescriptor(try UserNamespace.make(uid: uid, gid: gid))
     }
 }

@@ -22,6 +22,8 @@ public struct ExecRequest: Sendable {
     public var seccompCache: String?
     /// A session keyring of this name instead of the caller's, whose keys the process would possess; nil keeps those.
     public var keyring: String?
+    /// What a seccomp agent is told of the container.
+    public var state: ContainerState?
 
     public init(
         container: ContainerProcess, host: HostFacts, process: RuntimeSpec.Process, seccomp: RuntimeSpec.Seccomp? = nil,
@@ -55,9 +57,10 @@ public enum ContainerExec {
                 exec: request.process, seccomp: request.seccomp, container: request.container.pid,
                 host: request.host, joining: kinds, keyring: request.keyring)
         } catch { throw .setting(path: error.problems.first?.path ?? "", error.problems.first?.message ?? "") }
-        let launch = LaunchRequest(
+        var launch = LaunchRequest(
             plan: plan, root: nil, streams: request.streams, cgroup: request.cgroup,
             extraDescriptors: request.extraDescriptors, seccompCache: request.seccompCache)
+        launch.hookState = request.state
         let program = try PlayerProgram(launch)
         let flags = kinds.filter { $0 != .cgroup }.reduce(0) { $0 | $1.cloneFlag }
         if flags != 0 { program.join(request.container, kinds: flags) }

@@ -10,7 +10,7 @@ enum HookRunner {
         mlr_hook(
             path: arena.string(hook.path), arguments: arena.strings(hook.args.isEmpty ? [hook.path] : hook.args),
             environment: arena.strings(hook.env),
-            timeout_milliseconds: hook.timeout.map { Int32(clamping: $0 * 1000) } ?? -1)
+            timeout_milliseconds: hook.timeout.map { Int32(clamping: min($0, 1 << 21)) * 1000 } ?? -1)
     }
 
     /// Runs hooks one after the other in `directory`, each with the state on its standard input and nothing but its own
@@ -28,6 +28,20 @@ enum HookRunner {
             if status == 0 { continue }
             throw .hook("\(stage) hook \(hook.path) \(outcome(status, timeout: hook.timeout))")
         }
+    }
+
+    /// The same for hooks that fail without consequence (runtime.md, Lifecycle): all of them run, and what went wrong is
+    /// only told.
+    static func tryAll(
+        _ hooks: [RuntimeSpec.Hook], stage: String, state: ContainerState, in directory: String?
+    ) -> [String] {
+        var warnings: [String] = []
+        for hook in hooks {
+            do throws(LaunchError) { try run([hook], stage: stage, state: state, in: directory) } catch {
+                warnings.append("\(error)")
+            }
+        }
+        return warnings
     }
 
     static func file(_ state: ContainerState) throws(SystemError) -> OwnedDescriptor {

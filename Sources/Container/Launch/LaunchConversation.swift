@@ -32,13 +32,18 @@ struct LaunchConversation {
     }
 
     /// Follows the player to its program or its gate; returns the terminal that it made.
-    func follow(_ process: ContainerProcess) throws(LaunchError) -> SharedDescriptor? {
+    /// - Parameter state: what a seccomp agent is told of the container.
+    func follow(_ process: ContainerProcess, _ state: ContainerState?) throws(LaunchError) -> SharedDescriptor? {
         var console: SharedDescriptor?
         var executing = false
         while let (report, descriptor) = try receive() {
             switch mlr_report_kind(report.kind) {
             case MLR_REPORT_CONSOLE: console = descriptor
             case MLR_REPORT_EXECUTING: executing = true
+            case MLR_REPORT_LISTENER:
+                guard let descriptor, let profile = plan.seccomp else { continue }
+                try SeccompListener.hand(descriptor, of: process, profile, state)
+                try letGo()
             case MLR_REPORT_GATE: return console
             default: throw failure(report)
             }
@@ -73,29 +78,32 @@ struct LaunchConversation {
             if let namespace { return .step(.join(namespace), errno, detail: "") }
             return .system(SystemError("join the container's namespaces", errno))
         }
-        guard report.step >= 0 else { return .system(SystemError("create a process in the container", errno)) }
+        guard report.step >= 0 else {
+            let operation = report.detail.isEmpty ? "create a process in the container" : report.detail
+            return .system(SystemError(operation, errno))
+        }
         let step = plan.steps[Int(report.step)]
         switch step {
         case .findProgram(let name, _):
             return errno == .noSuchFile ? .programNotFound(name) : .programNotExecutable(name, errno)
         case .execute(let arguments, _): return .programNotExecutable(arguments.first ?? "", errno)
-        case .hooks(let stage, _): return .hook(hookText(stage, report))
+        case .hooks(let stage, _, _): return .hook(report.hookText(stage))
         default: return .step(step, errno, detail: report.detail)
         }
-    }
-
-    private func hookText(_ stage: String, _ report: mlr_report) -> String {
-        if report.error == ECANCELED { return "\(stage) hook \(report.detail)" }
-        let reason =
-            report.error == ETIMEDOUT
-            ? "did not end in time and was killed"
-            : "cannot be run: \(LaunchError.reason(Errno(rawValue: report.error)))"
-        return "\(stage) hook \(report.detail) \(reason)"
     }
 }
 
 extension mlr_report {
     var detail: String {
         withUnsafeBytes(of: text) { bytes in String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+
+    /// What became of a hook.
+    func hookText(_ stage: String) -> String {
+        if error == ECANCELED { return "\(stage) hook \(detail)" }
+        let reason =
+            error == ETIMEDOUT
+            ? "did not end in time and was killed" : "cannot be run: \(LaunchError.reason(Errno(rawValue: error)))"
+        return "\(stage) hook \(detail) \(reason)"
     }
 }

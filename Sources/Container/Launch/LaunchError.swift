@@ -41,7 +41,7 @@ extension LaunchError: CustomStringConvertible {
             return "exec \"\(name)\": \(errno)"
         case .step(let step, let errno, let detail):
             let reason = detail.isEmpty ? Self.reason(errno) : "\(Self.reason(errno)): \(detail)"
-            return "cannot \(step.purpose): \(reason)"
+            return "cannot \(step.purpose): \(reason)\(step.field.map { " (\($0))" } ?? "")"
         case .died(let status, let step):
             let place = step.map { " while it was to \($0.purpose)" } ?? ""
             return "the container's process \(status)\(place)"

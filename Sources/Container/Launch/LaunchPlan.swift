@@ -13,6 +13,10 @@ public struct LaunchPlan: Sendable, Equatable {
     public var gidMappings: [RuntimeSpec.IDMap]
     /// Written by the launching process, which may lower it where the container may not.
     public var oomScoreAdjustment: Int?
+    /// Network devices of the host that the launching process moves in, by their names there.
+    public var networkDevices: [String: RuntimeSpec.NetworkDevice] = [:]
+    /// The processors that the process starts on, before it is in its cgroup; nil leaves it the caller's.
+    public var initialAffinity: String?
     /// In the order they are done.
     public var steps: [LaunchStep]
     /// The policy of the ``LaunchStep/seccomp(_:)`` step.
@@ -43,6 +47,11 @@ public struct LaunchPlan: Sendable, Equatable {
         if !uidMappings.isEmpty { object["uidMappings"] = .array(uidMappings.map(\.json)) }
         if !gidMappings.isEmpty { object["gidMappings"] = .array(gidMappings.map(\.json)) }
         if let oomScoreAdjustment { object["oomScoreAdjustment"] = .integer(Int64(oomScoreAdjustment)) }
+        object.set("initialAffinity", initialAffinity)
+        if !networkDevices.isEmpty {
+            let devices = networkDevices.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value.json) }
+            object["networkDevices"] = .object(JSONObject(devices))
+        }
         object["steps"] = .array(steps.map(\.json))
         if !warnings.isEmpty { object["warnings"] = .array(warnings.map { .string($0) }) }
         return .object(object)

@@ -5,8 +5,9 @@ extension LaunchPlanner {
     /// the last time before it is given up.
     mutating func planProcess(_ process: RuntimeSpec.Process, path: String, ownsUserNamespace: Bool) {
         plan.oomScoreAdjustment = process.oomScoreAdj
+        checkIDs(process.user, path: "\(path).user")
         add(.session)
-        if let keyring = options.keyring { add(.keyring(keyring)) }
+        planKeyring(process)
         for limit in process.rlimits { add(.resourceLimit(limit)) }
         planScheduling(process, path: path)
         planLabels(process, path: path)
@@ -16,37 +17,63 @@ extension LaunchPlanner {
 
         let masks = capabilities(process.capabilities ?? .init(), path: path, ownsUserNamespace: ownsUserNamespace)
         add(.boundingSet(masks.bounding))
-        let filter = seccompStep()
+        let notifies = linux.seccomp.map(SeccompFilter.notifies) ?? false
+        let filter = seccompFlags(notifies: notifies)
         // Without no_new_privs only CAP_SYS_ADMIN may load a filter, which goes next.
-        if !process.noNewPrivileges, let filter { add(filter) }
-        add(.user(process.user))
+        if !process.noNewPrivileges, let filter { add(.seccomp(flags: filter, last: false)) }
+        add(.user(process.user, tolerant: !host.capabilities.contains(.setgid)))
         add(.capabilities(masks.sets))
         // The kernel forgets it whenever ids change or capabilities grow.
         if options.endsWithLauncher { add(.endWithLauncher) }
         add(.workingDirectory(process.cwd, early: false))
         if process.noNewPrivileges { add(.noNewPrivileges) }
         planProgram(process, path: path)
+        // A listener is handed on by whoever launches, who is gone once the gate is passed.
+        if process.noNewPrivileges, notifies, let filter { add(.seccomp(flags: filter, last: false)) }
         if options.isGated { add(.gate) }
         if let hooks = spec.hooks, !hooks.startContainer.isEmpty {
-            add(.hooks(stage: "startContainer", hooks.startContainer))
+            add(.hooks(stage: "startContainer", directory: "/", hooks.startContainer))
         }
-        if process.noNewPrivileges, let filter { add(filter) }
+        if process.noNewPrivileges, !notifies, let filter { add(.seccomp(flags: filter, last: true)) }
         add(.execute(arguments: process.args, environment: process.env))
     }
 
-    private mutating func seccompStep() -> LaunchStep? {
-        guard let seccomp = linux.seccomp else { return nil }
-        if seccomp.listenerPath != nil {
-            object("linux.seccomp.listenerPath", "seccomp notification is not supported")
+    /// An id that the new user namespace does not have would be refused by the kernel only when all else is done.
+    private mutating func checkIDs(_ user: RuntimeSpec.User, path: String) {
+        guard creates(.user) else { return }
+        func isMapped(_ id: UInt32, _ mappings: [RuntimeSpec.IDMap]) -> Bool {
+            mappings.contains { id >= $0.containerID && id - $0.containerID < $0.size }
         }
+        let groups = user.additionalGids.enumerated().map { ("additionalGids[\($0)]", $1, linux.gidMappings) }
+        for (name, id, mappings) in [("uid", user.uid, linux.uidMappings), ("gid", user.gid, linux.gidMappings)]
+            + groups
+        where !isMapped(id, mappings) {
+            let list = name == "uid" ? "linux.uidMappings" : "linux.gidMappings"
+            object("\(path).\(name)", "\(id) is not in \(list)")
+        }
+    }
+
+    private mutating func planKeyring(_ process: RuntimeSpec.Process) {
+        guard let keyring = options.keyring else { return }
+        guard let label = process.selinuxLabel, !label.isEmpty else { return add(.keyring(keyring)) }
+        add(.ownAttribute(name: "attr/keycreate", value: label))
+        add(.keyring(keyring))
+        add(.ownAttribute(name: "attr/keycreate", value: ""))
+    }
+
+    private mutating func seccompFlags(notifies: Bool) -> UInt64? {
+        guard let seccomp = linux.seccomp else { return nil }
         if host.seccompActions.isEmpty { object("linux.seccomp", "this host's kernel has no seccomp filters") }
         plan.seccomp = seccomp
+        let flags: UInt32
         do throws(SeccompError) {
-            return .seccomp(UInt64(try SeccompFilter.flags(seccomp)))
+            flags = try SeccompFilter.flags(seccomp)
+            try SeccompFilter.checkNotification(seccomp)
         } catch {
-            object("linux.seccomp.flags", "\(error)")
+            object(error.field.isEmpty ? "linux.seccomp" : "linux.seccomp.\(error.field)", error.reason)
             return nil
         }
+        return UInt64(flags)
     }
 
     // MARK: Program
@@ -98,7 +125,16 @@ extension LaunchPlanner {
             let reason = Capability(named: name) == nil ? "is no capability" : "cannot be granted on this host"
             plan.warnings.append("\(path).capabilities: \(name) \(reason) and is left out")
         }
+        warn("effective", bits(wanted.effective) & ~permitted, "it is not permitted", path)
+        warn("ambient", bits(wanted.ambient) & ~(permitted & inheritable), "it is not permitted and inheritable", path)
         return (sets, bounding)
+    }
+
+    /// The kernel has these only together with others.
+    private mutating func warn(_ set: String, _ lost: UInt64, _ reason: String, _ path: String) {
+        for name in CapabilitySet(rawValue: lost).names {
+            plan.warnings.append("\(path).capabilities.\(set): \(name) is left out, since \(reason)")
+        }
     }
 
     // MARK: Scheduling and labels
@@ -118,25 +154,46 @@ extension LaunchPlanner {
             }
             add(.ioPriority(priority))
         }
-        if let affinity = process.execCPUAffinity?.final {
-            if BitList(affinity) == nil {
-                object("\(path).execCPUAffinity.final", "\"\(affinity)\" is no list of processors")
-            }
-            add(.affinity(affinity))
-        }
+        planAffinity(process.execCPUAffinity, path: "\(path).execCPUAffinity")
         if let personality = linux.personality {
             check(personality.domain, in: SchedulingValues.personalities.keys, "linux.personality.domain")
-            for flag in personality.flags { object("linux.personality.flags", "\"\(flag)\" is not supported") }
+            for flag in personality.flags {
+                check(flag, in: SchedulingValues.personalityFlags.keys, "linux.personality.flags")
+            }
             add(.personality(personality))
         }
-        if let policy = linux.memoryPolicy {
-            check(policy.mode, in: SchedulingValues.memoryModes.keys, "linux.memoryPolicy.mode")
-            for flag in policy.flags { check(flag, in: SchedulingValues.memoryFlags.keys, "linux.memoryPolicy.flags") }
-            if let nodes = policy.nodes, BitList(nodes) == nil {
-                object("linux.memoryPolicy.nodes", "\"\(nodes)\" is no list of memory nodes")
-            }
-            add(.memoryPolicy(policy))
+        if let policy = linux.memoryPolicy { planMemoryPolicy(policy) }
+    }
+
+    /// Of processes that join a container; the specification has no affinity for its first one.
+    private mutating func planAffinity(_ affinity: RuntimeSpec.CPUAffinity?, path: String) {
+        guard let affinity else { return }
+        for (name, list) in [("initial", affinity.initial), ("final", affinity.final)] {
+            guard let list, !list.isEmpty, BitList(list) == nil else { continue }
+            object("\(path).\(name)", "\"\(list)\" is no list of processors")
         }
+        guard isExec else { return }
+        if let initial = affinity.initial, !initial.isEmpty { plan.initialAffinity = initial }
+        if let final = affinity.final, !final.isEmpty { add(.affinity(final)) }
+    }
+
+    private mutating func planMemoryPolicy(_ policy: RuntimeSpec.MemoryPolicy) {
+        check(policy.mode, in: SchedulingValues.memoryModes.keys, "linux.memoryPolicy.mode")
+        for flag in policy.flags { check(flag, in: SchedulingValues.memoryFlags.keys, "linux.memoryPolicy.flags") }
+        let nodes = policy.nodes ?? ""
+        if !nodes.isEmpty, BitList(nodes) == nil {
+            object("linux.memoryPolicy.nodes", "\"\(nodes)\" is no list of memory nodes")
+        }
+        let takesNone = ["MPOL_DEFAULT", "MPOL_LOCAL"].contains(policy.mode)
+        if takesNone, !nodes.isEmpty { object("linux.memoryPolicy.nodes", "\(policy.mode) takes no nodes") }
+        if !takesNone, nodes.isEmpty, policy.mode != "MPOL_PREFERRED" {
+            object("linux.memoryPolicy.nodes", "\(policy.mode) needs at least one node")
+        }
+        let flags = Set(policy.flags)
+        if flags.isSuperset(of: ["MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"]) {
+            object("linux.memoryPolicy.flags", "nodes are either static or relative")
+        }
+        add(.memoryPolicy(policy))
     }
 
     private mutating func check(_ name: String, in known: some Collection<String>, _ path: String) {
@@ -146,12 +203,12 @@ extension LaunchPlanner {
     }
 
     private mutating func planLabels(_ process: RuntimeSpec.Process, path: String) {
-        if let profile = process.apparmorProfile, !profile.isEmpty {
-            refuseLabel("\(path).apparmorProfile", module: "apparmor")
+        if let profile = process.apparmorProfile, !profile.isEmpty,
+            requireModule("apparmor", "\(path).apparmorProfile")
+        {
             add(.ownAttribute(name: "attr/apparmor/exec", value: "exec \(profile)"))
         }
-        if let label = process.selinuxLabel, !label.isEmpty {
-            refuseLabel("\(path).selinuxLabel", module: "selinux")
+        if let label = process.selinuxLabel, !label.isEmpty, requireModule("selinux", "\(path).selinuxLabel") {
             add(.ownAttribute(name: "attr/exec", value: label))
         }
     }

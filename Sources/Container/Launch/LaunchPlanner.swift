@@ -12,8 +12,12 @@ public struct LaunchPlanner {
         public var keyring: String?
         /// The container's cgroup directory, shown to a container without a cgroup namespace.
         public var cgroup: String?
+        /// The same on a host with cgroup v1 only: a directory for each controller.
+        public var legacyCgroups: [String: String] = [:]
         /// The kernel kills the container when the thread that launched it ends.
         public var endsWithLauncher: Bool
+        /// Enter the root by pivot_root(2); false where the host runs from its first file system (initramfs).
+        public var pivots = true
 
         public init(
             bundle: String = "/", isGated: Bool = false, keyring: String? = nil, cgroup: String? = nil,
@@ -33,6 +37,10 @@ public struct LaunchPlanner {
     let options: Options
     var plan = LaunchPlan()
     var problems: [JSONError] = []
+    /// A process that joins a container, instead of its first one.
+    var isExec = false
+    /// Mounts that become read-only when all is made in them.
+    var finishedLater: [String] = []
 
     /// Plans a container. Throws every problem at once: what the specification rules out and what this host cannot do.
     public static func plan(
@@ -54,9 +62,10 @@ public struct LaunchPlanner {
         let linux = RuntimeSpec.Linux(seccomp: seccomp)
         let spec = RuntimeSpec(process: process, linux: linux)
         var planner = LaunchPlanner(spec: spec, linux: linux, host: host, options: Options(keyring: keyring))
+        planner.isExec = true
         planner.problems = process.problems(path: "process")
         // A cgroup namespace is joined by the process itself: its parent may stay outside the container's cgroup.
-        if kinds.contains(.user) { planner.add(.becomeRoot(tolerant: false)) }
+        if kinds.contains(.user) { planner.add(.becomeRoot(tolerant: !host.capabilities.contains(.setgid))) }
         if kinds.contains(.cgroup) { planner.add(.join(.init(.cgroup, path: "/proc/\(container)/ns/cgroup"))) }
         planner.add(.ownRoot)
         if process.terminal { planner.add(.console(path: nil, owner: process.user.uid)) }
@@ -109,13 +118,14 @@ public struct LaunchPlanner {
             }
         }
         if creates(.time) { add(.timeNamespace(linux.timeOffsets)) }
-        if has(.user) { add(.becomeRoot(tolerant: false)) }
+        if has(.user) {
+            add(.becomeRoot(tolerant: !host.capabilities.contains(.setgid)))
+        } else if !host.capabilities.contains(.sysAdmin) {
+            object("linux.namespaces", "this process lacks CAP_SYS_ADMIN, so a user namespace is needed")
+        }
         if creates(.cgroup) { add(.unshareCgroup) }
         if let cgroup = linux.namespaces.first(where: { $0.kind == .cgroup && $0.path != nil }) { add(.join(cgroup)) }
-        for name in linux.netDevices.keys.sorted() {
-            object("linux.netDevices.\(name)", "moving network devices is not supported")
-        }
-        if linux.intelRdt != nil { object("linux.intelRdt", "resource control (resctrl) is not supported") }
+        plan.networkDevices = linux.netDevices
     }
 
     private mutating func refuseMountsWithoutNamespace() {
@@ -136,8 +146,6 @@ public struct LaunchPlanner {
         if let name = spec.hostname { add(.hostName(name)) }
         if let name = spec.domainname { add(.domainName(name)) }
         for (name, value) in linux.sysctl.sorted(by: { $0.key < $1.key }) {
-            let objection = Sysctl.objection(name, network: has(.network), ipc: has(.ipc), uts: has(.uts))
-            if let objection { object("linux.sysctl.\(name)", objection) }
             add(.sysctl(name: name, value: value))
         }
         if creates(.network) { add(.loopback) }

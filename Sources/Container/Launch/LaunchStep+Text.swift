@@ -12,6 +12,8 @@ extension LaunchStep {
         case .attachRoot: "mount the root file system"
         case .ownRoot: "open the root of the mount namespace"
         case .mount(let mount): "mount \(mount.type) on \(mount.target)"
+        case .remount(let remount): "change the mount on \(remount.target)"
+        case .mountReadOnly(let path): "make the mount on \(path) read-only"
         case .bind(let bind): "mount \(bind.source) on \(bind.target)"
         case .node(let node): "create the device \(node.path)"
         case .link(let path, let target): "create the link \(path) to \(target)"
@@ -19,7 +21,7 @@ extension LaunchStep {
         case .readOnly(let path): "make \(path) read-only"
         case .directory(let path): "create the directory \(path)"
         case .console: "open a terminal in the container's /dev/pts"
-        case .hooks(let stage, _): "run the \(stage) hooks"
+        case .hooks(let stage, _, _): "run the \(stage) hooks"
         case .enterRoot: "enter the root file system"
         case .rootPropagation(let propagation): "make the root mount \(propagation.rawValue)"
         case .rootReadOnly: "make the root file system read-only"
@@ -41,7 +43,7 @@ extension LaunchStep {
         case .streams: "set up standard input, output and error"
         case .workingDirectory(let path, _): "change the working directory to \(path)"
         case .boundingSet: "drop capabilities from the bounding set"
-        case .user(let user): "become user \(user.uid) and group \(user.gid)"
+        case .user(let user, _): "become user \(user.uid) and group \(user.gid)"
         case .capabilities: "set the capabilities"
         case .noNewPrivileges: "set no_new_privs"
         case .endWithLauncher: "end with the program that launched it"
@@ -49,6 +51,29 @@ extension LaunchStep {
         case .findProgram(let name, _): "find the program \(name)"
         case .gate: "wait at the start gate"
         case .execute(let arguments, _): "execute \(arguments.first ?? "")"
+        }
+    }
+
+    /// The place in the configuration that it comes from, for the steps that come from one.
+    var field: String? {
+        switch self {
+        case .resourceLimit: "process.rlimits"
+        case .scheduler: "process.scheduler"
+        case .ioPriority: "process.ioPriority"
+        case .affinity: "process.execCPUAffinity.final"
+        case .personality: "linux.personality"
+        case .memoryPolicy: "linux.memoryPolicy"
+        case .workingDirectory, .directory: "process.cwd"
+        case .user: "process.user"
+        case .seccomp: "linux.seccomp"
+        case .hostName: "hostname"
+        case .domainName: "domainname"
+        case .sysctl(let name, _): "linux.sysctl.\(name)"
+        case .rootPropagation: "linux.rootfsPropagation"
+        case .mask: "linux.maskedPaths"
+        case .readOnly: "linux.readonlyPaths"
+        case .timeNamespace: "linux.timeOffsets"
+        default: nil
         }
     }
 
@@ -70,6 +95,8 @@ extension LaunchStep {
         case .attachRoot: ("attachRoot", true)
         case .ownRoot: ("ownRoot", true)
         case .mount(let mount): ("mount", mount.json)
+        case .remount(let remount): ("remount", remount.json)
+        case .mountReadOnly(let path): ("mountReadOnly", .string(path))
         case .bind(let bind): ("bind", bind.json)
         case .node(let node): ("node", node.json)
         case .link(let path, let target): ("link", ["path": .string(path), "target": .string(target)])
@@ -78,8 +105,14 @@ extension LaunchStep {
         case .directory(let path): ("directory", .string(path))
         case .console(let path, let owner):
             ("console", ["path": path.map { .string($0) } ?? .null, "owner": .integer(Int64(owner))])
-        case .hooks(let stage, let hooks): ("hooks", ["stage": .string(stage), "list": .array(hooks.map(\.json))])
-        case .enterRoot: ("enterRoot", true)
+        case .hooks(let stage, let directory, let hooks):
+            (
+                "hooks",
+                [
+                    "stage": .string(stage), "directory": .string(directory), "list": .array(hooks.map(\.json)),
+                ]
+            )
+        case .enterRoot(let pivots): ("enterRoot", pivots ? true : ["pivots": false])
         case .rootPropagation(let propagation): ("rootPropagation", .string(propagation.rawValue))
         case .rootReadOnly: ("rootReadOnly", true)
         case .hostName(let name): ("hostName", .string(name))
@@ -106,11 +139,11 @@ extension LaunchStep {
         case .workingDirectory(let path, let early):
             ("workingDirectory", ["path": .string(path), "early": .bool(early)])
         case .boundingSet(let mask): ("boundingSet", .string(.hexadecimal(mask)))
-        case .user(let user): ("user", user.json)
+        case .user(let user, let tolerant): ("user", tolerant ? ["ids": user.json, "tolerant": true] : user.json)
         case .capabilities(let masks): ("capabilities", masks.json)
         case .noNewPrivileges: ("noNewPrivileges", true)
         case .endWithLauncher: ("endWithLauncher", true)
-        case .seccomp(let flags): ("seccomp", ["flags": .integer(Int64(flags))])
+        case .seccomp(let flags, let last): ("seccomp", ["flags": .integer(Int64(flags)), "last": .bool(last)])
         case .findProgram(_, let candidates): ("findProgram", .array(candidates.map { .string($0) }))
         case .gate: ("gate", true)
         case .execute(let arguments, let environment):
@@ -126,55 +159,6 @@ extension LaunchStep {
     }
 }
 
-extension FileSystemMount {
-    var json: JSON {
-        var object = JSONObject()
-        object["type"] = .string(type)
-        object["source"] = source.map { .string($0) }
-        object["target"] = .string(target)
-        if !options.isEmpty {
-            object["options"] = .array(
-                options.map { option in
-                    .string(option.value.map { "\(option.name)=\($0)" } ?? option.name)
-                })
-        }
-        if !attributes.isEmpty { object["attributes"] = .array(attributes.words.map { .string($0) }) }
-        object["propagation"] = propagation.map { .string($0.rawValue) }
-        if isStrict { object["strict"] = true }
-        return .object(object)
-    }
-}
-
-extension BindMount {
-    var json: JSON {
-        var object = JSONObject()
-        object["source"] = .string(source)
-        object["target"] = .string(target)
-        object["recursive"] = .bool(isRecursive)
-        if !attributes.isEmpty { object["attributes"] = .array(attributes.words.map { .string($0) }) }
-        if !recursiveAttributes.isEmpty {
-            object["recursiveAttributes"] = .array(recursiveAttributes.words.map { .string($0) })
-        }
-        object["propagation"] = propagation.map { .string($0.rawValue) }
-        if let idMapping {
-            object["idMapping"] = [
-                "uid": .array(idMapping.uid.map(\.json)), "gid": .array(idMapping.gid.map(\.json)),
-                "recursive": .bool(idMapping.isRecursive),
-            ]
-        }
-        return .object(object)
-    }
-}
-
-extension DeviceNode {
-    var json: JSON {
-        [
-            "path": .string(path), "type": .string(type), "device": .string("\(major):\(minor)"),
-            "mode": .string(.octal(mode)), "owner": .string("\(uid):\(gid)"),
-        ]
-    }
-}
-
 extension CapabilityMasks {
     var json: JSON {
         [
@@ -185,7 +169,7 @@ extension CapabilityMasks {
 }
 
 extension String {
-    fileprivate static func octal(_ number: UInt32) -> String { "0\(String(number, radix: 8))" }
+    static func octal(_ number: UInt32) -> String { "0\(String(number, radix: 8))" }
     fileprivate static func hexadecimal(_ number: UInt64) -> String { "0x\(String(number, radix: 16))" }
 }
 

@@ -17,6 +17,9 @@ public enum LaunchStep: Sendable, Equatable {
     /// Take the root of a joined mount namespace as it is.
     case ownRoot
     case mount(FileSystemMount)
+    case remount(Remount)
+    /// Make the file system that was mounted at this path read-only, now that nothing is to be made in it any more.
+    case mountReadOnly(String)
     case bind(BindMount)
     case node(DeviceNode)
     case link(path: String, target: String)
@@ -27,9 +30,11 @@ public enum LaunchStep: Sendable, Equatable {
     case directory(String)
     /// Open a terminal in the container and hand its controlling side out; `path` is where it is bound to, if anywhere.
     case console(path: String?, owner: UInt32)
-    case hooks(stage: String, [RuntimeSpec.Hook])
-    /// pivot_root(2), after which the host's file system is gone.
-    case enterRoot
+    /// Run programs one after the other in a directory, each with the container's state on its standard input.
+    case hooks(stage: String, directory: String, [RuntimeSpec.Hook])
+    /// pivot_root(2), after which the host's file system is gone; or chroot(2), where the host's root is the kernel's first
+    /// one, which cannot be pivoted.
+    case enterRoot(pivots: Bool)
     case rootPropagation(Propagation)
     case rootReadOnly
     case hostName(String)
@@ -53,110 +58,20 @@ public enum LaunchStep: Sendable, Equatable {
     /// `early` is the attempt before the ids change.
     case workingDirectory(String, early: Bool)
     case boundingSet(UInt64)
-    case user(RuntimeSpec.User)
+    /// `tolerant` where the kernel may forbid to set groups.
+    case user(RuntimeSpec.User, tolerant: Bool)
     case capabilities(CapabilityMasks)
     case noNewPrivileges
     /// Be killed when the thread that launched the container ends (PR_SET_PDEATHSIG of prctl(2)).
     case endWithLauncher
-    /// Load the plan's policy, with the flags of seccomp(2).
-    case seccomp(UInt64)
+    /// Load the plan's policy, with the flags of seccomp(2); `last` directly before the program is executed, so that it
+    /// has to allow nothing of what the player does.
+    case seccomp(flags: UInt64, last: Bool)
     /// Choose the first of these that can be executed; the first argument names it for errors.
     case findProgram(name: String, candidates: [String])
     /// Wait at the request's gate.
     case gate
     case execute(arguments: [String], environment: [String])
-}
-
-/// A new mount of a file system.
-public struct FileSystemMount: Sendable, Equatable {
-    /// As the kernel names it, such as `tmpfs`.
-    public var type: String
-    /// What is mounted; nil where the type needs none.
-    public var source: String?
-    /// Absolute, in the container.
-    public var target: String
-    /// Name and value (nil for a flag), as fsconfig(2) takes them.
-    public var options: [Option]
-    /// Flags of the mount.
-    public var attributes: MountAttributes
-    /// nil leaves it private.
-    public var propagation: Propagation?
-    /// The target must be a real directory without symbolic links on the way, as for /proc and /sys.
-    public var isStrict: Bool
-
-    /// An option of the file system.
-    public struct Option: Sendable, Equatable {
-        /// Such as `size`.
-        public var name: String
-        /// nil for a flag.
-        public var value: String?
-
-        public init(_ name: String, _ value: String? = nil) {
-            self.name = name
-            self.value = value
-        }
-    }
-
-    public init(
-        type: String, source: String? = nil, target: String, options: [Option] = [],
-        attributes: MountAttributes = MountAttributes(), propagation: Propagation? = nil, isStrict: Bool = false
-    ) {
-        self.type = type
-        self.source = source
-        self.target = target
-        self.options = options
-        self.attributes = attributes
-        self.propagation = propagation
-        self.isStrict = isStrict
-    }
-}
-
-/// A file or directory of the host, seen in the container.
-public struct BindMount: Sendable, Equatable {
-    /// Of the host, absolute.
-    public var source: String
-    /// Absolute, in the container.
-    public var target: String
-    /// With what is mounted below the source.
-    public var isRecursive: Bool
-    /// Flags of the mount.
-    public var attributes: MountAttributes
-    /// For the mounts below too.
-    public var recursiveAttributes: MountAttributes
-    /// nil leaves it private.
-    public var propagation: Propagation?
-    /// nil shows the owners as they are.
-    public var idMapping: IDMapping?
-
-    /// How the owners of the source's files appear.
-    public struct IDMapping: Sendable, Equatable {
-        /// Of users.
-        public var uid: [RuntimeSpec.IDMap]
-        /// Of groups.
-        public var gid: [RuntimeSpec.IDMap]
-        /// For the mounts below too.
-        public var isRecursive: Bool
-
-        public init(uid: [RuntimeSpec.IDMap], gid: [RuntimeSpec.IDMap], isRecursive: Bool = false) {
-            self.uid = uid
-            self.gid = gid
-            self.isRecursive = isRecursive
-        }
-    }
-
-    public init(
-        source: String, target: String, isRecursive: Bool = true, attributes: MountAttributes = MountAttributes(),
-        recursiveAttributes: MountAttributes = MountAttributes(), propagation: Propagation? = nil,
-        idMapping: IDMapping? = nil
-    ) {
-        self.source = source
-        self.target = target
-        self.isRecursive = isRecursive
-        self.attributes = attributes
-        self.recursiveAttributes = recursiveAttributes
-        self.propagation = propagation
-        self.idMapping = idMapping
-    }
 }
 
 /// A device node or FIFO to make.

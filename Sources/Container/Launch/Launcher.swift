@@ -16,15 +16,41 @@ public enum Launcher {
 
     static func play(_ program: PlayerProgram, _ request: LaunchRequest) throws(LaunchError) -> ContainerProcess {
         let (conversation, process) = try begin(program, request)
+        var devices: NetworkDevices?
         do throws(LaunchError) {
-            try prepare(process, request, hookState: program.hookState)
+            try map(process, request.plan)
+            devices = try furnish(process, request.plan)
+            try prepare(process, request, program.hookStates)
             try conversation.letGo()
-            process.console = try conversation.follow(process)
+            process.console = try conversation.follow(process, request.hookState)
             return process
         } catch {
+            // While the namespace is there: it takes the devices that are still in it along.
+            devices?.giveBack()
             _ = try? process.kill()
             throw error
         }
+    }
+
+    /// Who the new process and its namespaces belong to; first, because without owners nothing else can be done in them.
+    private static func map(_ process: ContainerProcess, _ plan: LaunchPlan) throws(LaunchError) {
+        guard plan.created.contains(.user) else { return }
+        do throws(SystemError) {
+            try UserNamespace.map(process: process.pid, uid: plan.uidMappings, gid: plan.gidMappings)
+        } catch { throw .system(error) }
+    }
+
+    /// Moves network devices in.
+    private static func furnish(_ process: ContainerProcess, _ plan: LaunchPlan) throws(LaunchError) -> NetworkDevices?
+    {
+        if plan.networkDevices.isEmpty { return nil }
+        var devices: NetworkDevices
+        do throws(SystemError) {
+            devices = try NetworkDevices(
+                into: SharedDescriptor(try File.open("/proc/\(process.pid)/ns/net", O_RDONLY)))
+        } catch { throw .system(error) }
+        try devices.move(plan.networkDevices)
+        return devices
     }
 
     private static func begin(
@@ -48,7 +74,7 @@ public enum Launcher {
         } catch {
             throw .system(error)
         }
-        if program.launch.join_count == 0 { return (conversation, first) }
+        if program.launch.join_count == 0, program.launch.affinity == nil { return (conversation, first) }
         return (conversation, try secondProcess(of: first, conversation))
     }
 
@@ -77,25 +103,36 @@ public enum Launcher {
 
     /// What only the launching process can do for the new one.
     private static func prepare(
-        _ process: ContainerProcess, _ request: LaunchRequest, hookState: SharedDescriptor?
+        _ process: ContainerProcess, _ request: LaunchRequest,
+        _ hookStates: [(file: SharedDescriptor, status: ContainerState.Status)]
     ) throws(LaunchError) {
         let plan = request.plan
         do throws(SystemError) {
-            if plan.created.contains(.user) {
-                try UserNamespace.map(process: process.pid, uid: plan.uidMappings, gid: plan.gidMappings)
-            }
-            if let adjustment = plan.oomScoreAdjustment {
-                try File.put("\(adjustment)", into: "/proc/\(process.pid)/oom_score_adj")
-            }
             for case .resourceLimit(let limit) in plan.steps { raise(limit, of: process.pid) }
-            if let hookState, var state = request.hookState {
+            for (file, status) in hookStates {
+                guard var state = request.hookState else { continue }
                 state.pid = process.pid
-                try File.writeAll(state.json.bytes(), to: hookState.rawValue)
+                state.status = status
+                try File.writeAll(state.json.bytes(), to: file.rawValue)
             }
         } catch {
             throw .system(error)
         }
+        if let adjustment = plan.oomScoreAdjustment { try adjust(process, to: adjustment) }
         try request.whenCreated?(process)
+    }
+
+    /// A score that is there already needs no right.
+    private static func adjust(_ process: ContainerProcess, to score: Int) throws(LaunchError) {
+        let path = "/proc/\(process.pid)/oom_score_adj"
+        let present = (try? File.readText(path)).flatMap { Int($0.filter { !$0.isWhitespace }) }
+        if present == score { return }
+        do throws(SystemError) { try File.put("\(score)", into: path) } catch {
+            guard error.errno == .accessDenied || error.errno == .notPermitted else { throw .system(error) }
+            throw .setting(
+                path: "process.oomScoreAdj",
+                "cannot become \(score): it is \(present ?? 0), and to lower it takes CAP_SYS_RESOURCE")
+        }
     }
 
     /// Lets a process set a limit itself that is above the one it has: only CAP_SYS_RESOURCE of the host may raise it, and

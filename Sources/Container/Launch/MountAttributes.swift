@@ -15,6 +15,23 @@ public struct MountAttributes: Sendable, Equatable {
     /// Whether nothing changes.
     public var isEmpty: Bool { self.set == 0 && clear == 0 }
 
+    /// What the words say one after the other.
+    mutating func formUnion(_ other: MountAttributes) {
+        if other.clear & Self.accessTime != 0 { set &= ~Self.accessTime }
+        set = set & ~other.clear | other.set
+        clear = clear & ~other.set | other.clear
+    }
+
+    /// The flags of mount(2) that these are.
+    var oldFlags: UInt64 {
+        let pairs: [(UInt64, UInt64)] = [
+            (Self.readOnly, 1), (Self.noSetID, 2), (Self.noDevices, 4), (Self.noExecution, 8),
+            (UInt64(MLR_MOUNT_ATTR_NOATIME), 1024), (UInt64(MLR_MOUNT_ATTR_STRICTATIME), 1 << 24),
+            (UInt64(MLR_MOUNT_ATTR_NODIRATIME), 2048), (UInt64(MLR_MOUNT_ATTR_NOSYMFOLLOW), 256),
+        ]
+        return pairs.reduce(0) { self.set & $1.0 != 0 ? $0 | $1.1 : $0 }
+    }
+
     static let readOnly = UInt64(MLR_MOUNT_ATTR_RDONLY)
     static let noSetID = UInt64(MLR_MOUNT_ATTR_NOSUID)
     static let noDevices = UInt64(MLR_MOUNT_ATTR_NODEV)
@@ -34,6 +51,8 @@ public struct MountAttributes: Sendable, Equatable {
 
     mutating func apply(clear bits: UInt64) {
         if bits & Self.accessTime != 0 {
+            // "strictatime,atime" takes back no more than a noatime that came before.
+            if set & Self.accessTime != 0, set & bits == 0 { return }
             clear |= Self.accessTime
             set &= ~Self.accessTime
         } else {
@@ -69,6 +88,9 @@ public enum Propagation: String, Sendable, CaseIterable {
     case `private`, rprivate, slave, rslave, shared, rshared, unbindable, runbindable
 
     var isRecursive: Bool { rawValue.hasPrefix("r") }
+
+    /// The bits of mount(2).
+    var flags: UInt64 { bit | (isRecursive ? UInt64(MLR_MS_REC) : 0) }
 
     /// The MS_ bit, without MS_REC.
     var bit: UInt64 {

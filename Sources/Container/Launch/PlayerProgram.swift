@@ -11,15 +11,16 @@ final class PlayerProgram {
     private var steps: [mlr_step] = []
     private var joins: [mlr_join] = []
     private(set) var launch = mlr_launch()
-    /// What hooks inside the container read; the launcher fills it once the pid is known.
-    private(set) var hookState: SharedDescriptor?
-    private let request: LaunchRequest
+    /// What hooks inside the container read; the launcher fills them once the pid is known.
+    private(set) var hookStates: [(file: SharedDescriptor, status: ContainerState.Status)] = []
+    let request: LaunchRequest
+    /// Mounts that a later step changes, by their targets.
+    var slots: [String: UnsafeMutablePointer<Int32>] = [:]
 
     init(_ request: LaunchRequest) throws(LaunchError) {
         self.request = request
         launch.cgroup = request.cgroup?.rawValue ?? -1
         launch.gate = -1
-        launch.hook_state = -1
         launch.channel = -1
         try encodeStreams()
         try encodeGate()
@@ -37,6 +38,10 @@ final class PlayerProgram {
         launch.step_count = steps.count
         launch.joins = UnsafePointer(arena.copy(joins))
         launch.join_count = joins.count
+        if let list = request.plan.initialAffinity, let words = BitList(list)?.words(width: 64) {
+            launch.affinity = UnsafeRawPointer(arena.copy(words))
+            launch.affinity_size = words.count * 8
+        }
     }
 
     /// Namespaces of a running process, joined in one call.
@@ -52,7 +57,6 @@ final class PlayerProgram {
         launch.channel = channel
         var needed = kept.map(\.rawValue) + request.extraDescriptors.map(\.rawValue) + joins.map(\.descriptor)
         needed += [channel, launch.cgroup, launch.streams.0, launch.streams.1, launch.streams.2]
-        needed += [hookState?.rawValue ?? -1]
         if launch.inherit_streams { needed += [0, 1, 2] }
         let ascending = Set(needed.filter { $0 >= 0 }).sorted()
         launch.kept = UnsafePointer(arena.copy(ascending))
@@ -60,22 +64,46 @@ final class PlayerProgram {
         return launch
     }
 
-    private static func failure(of step: LaunchStep, _ error: SystemError) -> LaunchError {
+    static func failure(of step: LaunchStep, _ error: SystemError) -> LaunchError {
         .step(step, error.errno, detail: "cannot \(error.operation)\(error.path.map { " \($0)" } ?? "")")
     }
 
-    private func keep(_ descriptor: consuming OwnedDescriptor) -> Int32 {
-        let shared = SharedDescriptor(descriptor)
+    func keep(_ descriptor: consuming OwnedDescriptor) -> Int32 { keep(SharedDescriptor(descriptor)) }
+
+    func keep(_ shared: SharedDescriptor) -> Int32 {
         kept.append(shared)
         return shared.rawValue
     }
 
     private func join(_ namespace: RuntimeSpec.Namespace) throws(LaunchError) {
-        do throws(SystemError) {
-            let opened = try File.open(namespace.path ?? "", O_RDONLY)
-            joins.append(mlr_join(descriptor: keep(opened), kinds: UInt32(namespace.kind.cloneFlag)))
-        } catch {
+        let path = namespace.path ?? ""
+        let opened: OwnedDescriptor
+        do throws(SystemError) { opened = try File.open(path, O_RDONLY) } catch {
             throw Self.failure(of: .join(namespace), error)
+        }
+        let kind = mlr_namespace_kind(opened.rawValue)
+        guard kind > 0, UInt64(kind) == namespace.kind.cloneFlag else {
+            let other = RuntimeSpec.Namespace.Kind.allCases.first { kind > 0 && $0.cloneFlag == UInt64(kind) }
+            throw .setting(
+                path: "linux.namespaces",
+                "\(path) is no \(namespace.kind.rawValue) namespace\(other.map { " but a \($0.rawValue) namespace" } ?? "")"
+            )
+        }
+        try refuseOwn(opened.rawValue, namespace)
+        joins.append(mlr_join(descriptor: keep(opened), kinds: UInt32(namespace.kind.cloneFlag)))
+    }
+
+    /// A path may well lead to a namespace of the host, whose parameters the container must not set.
+    private func refuseOwn(_ descriptor: Int32, _ namespace: RuntimeSpec.Namespace) throws(LaunchError) {
+        for case .sysctl(let name, _) in request.plan.steps where KernelParameter.namespace(of: name) == namespace.kind
+        {
+            guard let joined = try? File.status(of: descriptor),
+                let own = try? File.status("/proc/thread-self/ns/\(namespace.kind.link)"),
+                joined.inode == own.inode, joined.device_minor == own.device_minor
+            else { return }
+            throw .setting(
+                path: "linux.sysctl.\(name)",
+                "\(namespace.path ?? "") is the host's own \(namespace.kind.rawValue) namespace")
         }
     }
 
@@ -139,11 +167,16 @@ final class PlayerProgram {
                 }
                 $0.text = arena.string(lines.joined())
             }
-        case .isolateMounts: make(MLR_STEP_ISOLATE_MOUNTS)
+        case .isolateMounts:
+            // Where the player clones the host's mounts itself, they must still be what slaves of them can receive from.
+            make(MLR_STEP_ISOLATE_MOUNTS) { $0.a = UInt64(geteuid() == 0 ? MLR_MS_PRIVATE : MLR_MS_SLAVE) }
         case .attachRoot:
-            try make(MLR_STEP_ATTACH_ROOT) { step throws(SystemError) in step.descriptor = try openRoot() }
+            try make(MLR_STEP_ATTACH_ROOT) { step throws(SystemError) in try openRoot(&step) }
         case .ownRoot: make(MLR_STEP_OWN_ROOT)
-        case .mount(let mount): encode(mount)
+        case .mount(let mount): try encode(mount)
+        case .remount(let remount): encode(remount)
+        case .mountReadOnly(let path):
+            make(MLR_STEP_MOUNT_READ_ONLY) { $0.slot = slots[path] }
         case .bind(let bind): try encode(bind)
         case .node(let node): encode(node)
         case .link(let path, let target):
@@ -163,8 +196,8 @@ final class PlayerProgram {
                     $0.b = UInt64(size.width)
                 }
             }
-        case .hooks(_, let hooks): try encode(hooks)
-        case .enterRoot: make(MLR_STEP_ENTER_ROOT)
+        case .hooks(let stage, let directory, let hooks): try encode(hooks, stage, directory)
+        case .enterRoot(let pivots): make(MLR_STEP_ENTER_ROOT) { $0.a = pivots ? 0 : 1 }
         case .rootPropagation(let propagation):
             make(MLR_STEP_ROOT_PROPAGATION) {
                 $0.b = propagation.bit | (propagation.isRecursive ? UInt64(MLR_MS_REC) : 0)
@@ -180,7 +213,7 @@ final class PlayerProgram {
         case .domainName(let name): make(MLR_STEP_DOMAIN_NAME) { $0.text = arena.string(name) }
         case .sysctl(let name, let value):
             make(MLR_STEP_SYSCTL) {
-                $0.path = arena.string("sys/\(Sysctl.path(name))")
+                $0.path = arena.string("sys/\(KernelParameter.path(name))")
                 $0.text = arena.string(value)
             }
         case .ownAttribute(let name, let value):
@@ -228,8 +261,9 @@ final class PlayerProgram {
                 $0.flags = early ? UInt32(MLR_DIRECTORY_EARLY) : 0
             }
         case .boundingSet(let mask): make(MLR_STEP_BOUNDING_SET) { $0.a = mask }
-        case .user(let user):
+        case .user(let user, let tolerant):
             make(MLR_STEP_USER) {
+                $0.a = tolerant ? 1 : 0
                 $0.owner = user.uid
                 $0.group = user.gid
                 $0.data = UnsafeRawPointer(arena.copy(user.additionalGids))
@@ -244,7 +278,11 @@ final class PlayerProgram {
             }
         case .noNewPrivileges: make(MLR_STEP_NO_NEW_PRIVILEGES)
         case .endWithLauncher: make(MLR_STEP_END_WITH_LAUNCHER)
-        case .seccomp(let flags): make(MLR_STEP_SECCOMP) { $0.a = flags }
+        case .seccomp(let flags, let last):
+            make(MLR_STEP_SECCOMP) {
+                $0.a = flags
+                $0.flags = last ? UInt32(MLR_SECCOMP_IS_LAST) : 0
+            }
         case .findProgram(_, let candidates): make(MLR_STEP_FIND_PROGRAM) { $0.list = arena.strings(candidates) }
         case .gate: make(MLR_STEP_GATE)
         case .execute(let arguments, let environment):
@@ -256,9 +294,9 @@ final class PlayerProgram {
         }
     }
 
-    private func make(_ kind: mlr_step_kind) -> mlr_step { make(kind) { _ in } }
+    func make(_ kind: mlr_step_kind) -> mlr_step { make(kind) { _ in } }
 
-    private func make<Failure: Error>(
+    func make<Failure: Error>(
         _ kind: mlr_step_kind, _ fill: (inout mlr_step) throws(Failure) -> Void
     ) throws(Failure) -> mlr_step {
         var step = mlr_step()
@@ -266,29 +304,6 @@ final class PlayerProgram {
         step.descriptor = -1
         try fill(&step)
         return step
-    }
-
-    private func encode(_ mount: FileSystemMount) -> mlr_step {
-        make(MLR_STEP_MOUNT) {
-            $0.path = arena.string(mount.target)
-            $0.text = arena.string(mount.type)
-            $0.source = mount.source.map(arena.string)
-            // A value starts with "=", so that an empty one is not taken for a flag.
-            $0.list = arena.strings(mount.options.flatMap { [$0.name, $0.value.map { "=\($0)" } ?? ""] })
-            $0.a = mount.attributes.set
-            $0.b = mount.propagation?.bit ?? 0
-            $0.flags = mount.isStrict ? UInt32(MLR_TARGET_IS_STRICT) : 0
-        }
-    }
-
-    private func encode(_ bind: BindMount) throws(SystemError) -> mlr_step {
-        let source = try BindSource(bind)
-        return make(MLR_STEP_BIND) {
-            $0.path = arena.string(bind.target)
-            $0.flags = source.isDirectory ? 0 : UInt32(MLR_TARGET_IS_FILE)
-            kept.append(source.mount)
-            $0.descriptor = source.mount.rawValue
-        }
     }
 
     private func encode(_ node: DeviceNode) -> mlr_step {
@@ -303,30 +318,17 @@ final class PlayerProgram {
         }
     }
 
-    private func encode(_ hooks: [RuntimeSpec.Hook]) throws(SystemError) -> mlr_step {
-        if hookState == nil {
-            let state = SharedDescriptor(taking: try check(mlr_memfd_create("state", 0), "create a memory file"))
-            hookState = state
-            launch.hook_state = state.rawValue
-        }
+    private func encode(
+        _ hooks: [RuntimeSpec.Hook], _ stage: String, _ directory: String
+    ) throws(SystemError) -> mlr_step {
+        let state = SharedDescriptor(taking: try check(mlr_memfd_create("state", 0), "create a memory file"))
+        // The last stage sees a container whose environment is complete (runtime.md, Lifecycle).
+        hookStates.append((state, stage == "startContainer" ? .created : .creating))
         return make(MLR_STEP_HOOKS) {
+            $0.descriptor = keep(state)
+            $0.text = arena.string(directory)
             $0.hooks = UnsafePointer(arena.copy(hooks.map { HookRunner.encode($0, in: arena) }))
             $0.size = hooks.count
-        }
-    }
-
-    private func openRoot() throws(SystemError) -> Int32 {
-        switch request.root {
-        case .mount(let mount):
-            kept.append(mount)
-            return mount.rawValue
-        case .path(let path):
-            let flags = MLR_OPEN_TREE_CLONE | MLR_AT_RECURSIVE
-            return keep(
-                OwnedDescriptor(
-                    taking: try check(
-                        mlr_open_tree(AT_FDCWD, path, UInt32(flags)), "open the root file system", path: path)))
-        case nil: throw SystemError("open the root file system", .invalidArgument)
         }
     }
 }

@@ -13,6 +13,13 @@ enum SchedulingValues {
     ]
     static let ioClasses: [String: UInt64] = ["IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3]
     static let personalities: [String: UInt64] = ["LINUX": 0, "LINUX32": 8]
+    /// The flags of personality(2). The specification names none; these are what the words can only mean.
+    static let personalityFlags: [String: UInt64] = [
+        "UNAME26": 0x0020000, "ADDR_NO_RANDOMIZE": 0x0040000, "FDPIC_FUNCPTRS": 0x0080000,
+        "MMAP_PAGE_ZERO": 0x0100000, "ADDR_COMPAT_LAYOUT": 0x0200000, "READ_IMPLIES_EXEC": 0x0400000,
+        "ADDR_LIMIT_32BIT": 0x0800000, "SHORT_INODE": 0x1000000, "WHOLE_SECONDS": 0x2000000,
+        "STICKY_TIMEOUTS": 0x4000000, "ADDR_LIMIT_3GB": 0x8000000,
+    ]
     static let memoryModes: [String: UInt64] = [
         "MPOL_DEFAULT": 0, "MPOL_PREFERRED": 1, "MPOL_BIND": 2, "MPOL_INTERLEAVE": 3, "MPOL_LOCAL": 4,
         "MPOL_PREFERRED_MANY": 5, "MPOL_WEIGHTED_INTERLEAVE": 6,
@@ -38,7 +45,7 @@ enum SchedulingValues {
     }
 
     static func personality(_ personality: RuntimeSpec.Personality) -> UInt64 {
-        personalities[personality.domain] ?? 0
+        personality.flags.reduce(personalities[personality.domain] ?? 0) { $0 | (personalityFlags[$1] ?? 0) }
     }
 
     static func memoryPolicy(_ policy: RuntimeSpec.MemoryPolicy) -> UInt64 {

@@ -8,26 +8,35 @@ public enum StartGate {
     /// Makes the FIFO; `owner` and `group` are those of the container's root, who opens it.
     public static func make(_ path: String, owner: UInt32, group: UInt32) throws(SystemError) {
         if mkfifo(path, 0o622) < 0 { throw SystemError("create the FIFO", path: path, Errno(rawValue: errno)) }
-        // mkfifo(3) heeds the caller's umask, and the container's user may be neither owner nor group.
-        if chmod(path, 0o622) < 0 || chown(path, owner, group) < 0 {
+        // Without privileges it stays the caller's, and the mode alone lets the container open it. mkfifo(3) heeds the caller's umask, and the container's user may be neither owner nor group.
+        if chmod(path, 0o622) < 0 || (chown(path, owner, group) < 0 && errno != EPERM) {
             throw SystemError("set the owner of", path: path, Errno(rawValue: errno))
         }
     }
 
     /// Lets the container go and returns when its program runs. `program` names it in errors.
     public static func open(_ path: String, for process: ContainerProcess, program: String) throws(LaunchError) {
+        let said: [UInt8]
         do throws(SystemError) {
             let gate = try File.open(path, O_RDONLY | O_NONBLOCK)
             guard try wait(gate.rawValue, process) else { throw SystemError("wait for the container", .noSuchProcess) }
             try check(mlr_set_nonblocking(gate.rawValue, false), "read", path: path)
-            let said = try File.readAll(gate.rawValue, limit: 4096, path: path)
-            // One byte for having passed the gate; more only if the execution failed.
-            guard said.count > 1 else { return }
-            let failure = said.dropFirst().withUnsafeBytes { $0.loadUnaligned(as: mlr_report.self) }
-            throw SystemError(failure.detail, path: "", Errno(rawValue: failure.error))
+            said = try File.readAll(gate.rawValue, limit: 4096, path: path)
         } catch {
-            if error.path == "" { throw .programNotExecutable(program, error.errno) }
             throw .system(error)
+        }
+        // One byte for having passed the gate; more only if something failed behind it.
+        guard said.count > MemoryLayout<mlr_report>.size else { return }
+        throw failure(said.dropFirst().withUnsafeBytes { $0.loadUnaligned(as: mlr_report.self) }, program)
+    }
+
+    private static func failure(_ report: mlr_report, _ program: String) -> LaunchError {
+        let errno = Errno(rawValue: report.error)
+        switch mlr_step_kind(report.step_kind) {
+        case MLR_STEP_HOOKS: return .hook(report.hookText("startContainer"))
+        case MLR_STEP_EXECUTE: return .programNotExecutable(program, errno)
+        case MLR_STEP_SECCOMP: return .step(.seccomp(flags: 0, last: true), errno, detail: report.detail)
+        default: return .system(SystemError("execute \(program)", errno))
         }
     }
 

@@ -85,7 +85,8 @@ extension ContainerDirectory {
             created: Int64(mlr_realtime_nanoseconds() / 1_000_000_000), annotations: spec.annotations,
             rootfs: rootfs, cgroup: made.cgroup?.path)
         made.record = record
-        return (try launch(request, record, spec.hooks ?? .init(), options), warnings)
+        let process = try launch(request, record, spec, options, &warnings)
+        return (process, warnings)
     }
 
     private func plan(
@@ -105,14 +106,20 @@ extension ContainerDirectory {
     }
 
     private func launch(
-        _ request: LaunchRequest, _ record: ContainerRecord, _ hooks: RuntimeSpec.Hooks, _ options: CreateOptions
+        _ request: LaunchRequest, _ record: ContainerRecord, _ spec: RuntimeSpec, _ options: CreateOptions,
+        _ warnings: inout [String]
     ) throws(ContainerError) -> ContainerProcess {
+        let hooks = spec.hooks ?? .init()
+        let resourceControl = spec.linux?.intelRdt
         var request = request
         request.hookState = record.state(.creating)
         request.whenCreated = { process throws(LaunchError) in
             var record = record
             record.pid = process.pid
             record.startTime = process.startTime
+            if let resourceControl {
+                record.resourceGroups = try ResourceControl.join(resourceControl, id: record.id, pid: process.pid)
+            }
             do throws(SystemError) { try write(record) } catch { throw .system(error) }
             let state = record.state(.creating)
             try HookRunner.run(hooks.prestart, stage: "prestart", state: state, in: record.bundle)
@@ -133,7 +140,7 @@ extension ContainerDirectory {
             }
             if options.startsAtOnce {
                 let state = record.state(.running)
-                try HookRunner.run(hooks.poststart, stage: "poststart", state: state, in: record.bundle)
+                warnings += HookRunner.tryAll(hooks.poststart, stage: "poststart", state: state, in: record.bundle)
             }
             return process
         } catch { throw .launch(error) }
@@ -143,8 +150,10 @@ extension ContainerDirectory {
         // Each part is tried whatever became of the others; the failure to be told is the one that led here.
         if let cgroup = made.cgroup { try? Self.removeCgroup(cgroup) }
         if let record = made.record, let hooks = spec.hooks {
-            try? HookRunner.run(hooks.poststop, stage: "poststop", state: record.state(.stopped), in: options.bundle)
+            _ = HookRunner.tryAll(hooks.poststop, stage: "poststop", state: record.state(.stopped), in: options.bundle)
         }
+        // What was recorded last knows of groups that were made meanwhile.
+        ResourceControl.remove((try? self.record(made.id))?.resourceGroups ?? [])
         try? File.removeTree(directory(made.id))
     }
 

@@ -5,7 +5,9 @@ public import OCISpec
 
 extension ContainerDirectory {
     /// `start`: lets a created container run its program, and returns when it does.
-    public func start(_ id: String) throws(ContainerError) {
+    /// - Returns: warnings about hooks that failed without consequence.
+    @discardableResult
+    public func start(_ id: String) throws(ContainerError) -> [String] {
         let record = try record(id)
         guard let process = try process(record) else {
             throw .wrongState("cannot start container \"\(id)\": it has stopped")
@@ -17,9 +19,9 @@ extension ContainerDirectory {
         do throws(LaunchError) {
             try StartGate.open(gate(id), for: process, program: spec.process?.args.first ?? "")
             do throws(SystemError) { try File.removeIfPresent(gate(id)) } catch { throw .system(error) }
-            try HookRunner.run(
-                spec.hooks?.poststart ?? [], stage: "poststart", state: record.state(.running), in: record.bundle)
         } catch { throw .launch(error) }
+        return HookRunner.tryAll(
+            spec.hooks?.poststart ?? [], stage: "poststart", state: record.state(.running), in: record.bundle)
     }
 
     /// `kill`: sends a signal to the container's process, or with `all` to every process of its cgroup.
@@ -42,10 +44,13 @@ extension ContainerDirectory {
 
     /// `delete`: removes what is left of a stopped container. With `force` it is killed first, and one that is not there
     /// is no error.
-    public func delete(_ id: String, force: Bool = false) throws(ContainerError) {
+    /// - Returns: warnings about hooks that failed without consequence.
+    @discardableResult
+    public func delete(_ id: String, force: Bool = false) throws(ContainerError) -> [String] {
         let record: ContainerRecord
         do throws(ContainerError) { record = try self.record(id) } catch {
-            return try removeRemains(id, after: error, force: force)
+            try removeRemains(id, after: error, force: force)
+            return []
         }
         if let process = try process(record) {
             let status = try status(record)
@@ -59,11 +64,10 @@ extension ContainerDirectory {
         if let cgroup = record.cgroup {
             do throws(CgroupError) { try Self.removeCgroup(Cgroup(path: cgroup)) } catch { throw .cgroup(error) }
         }
+        ResourceControl.remove(record.resourceGroups)
         let hooks = try? spec(id).hooks?.poststop
         do throws(SystemError) { try File.removeTree(directory(id)) } catch { throw .system(error) }
-        do throws(LaunchError) {
-            try HookRunner.run(hooks ?? [], stage: "poststop", state: record.state(.stopped), in: record.bundle)
-        } catch { throw .launch(error) }
+        return HookRunner.tryAll(hooks ?? [], stage: "poststop", state: record.state(.stopped), in: record.bundle)
     }
 
     /// A creation that was cut off leaves a directory without a readable record.
@@ -87,9 +91,15 @@ extension ContainerDirectory {
         let spec = try spec(id)
         let host: HostFacts
         do throws(SystemError) { host = try HostFacts.discover() } catch { throw .system(error) }
+        // What is not said is as it is for the container's own process.
+        var process = process
+        process.capabilities = process.capabilities ?? spec.process?.capabilities
+        process.apparmorProfile = process.apparmorProfile ?? spec.process?.apparmorProfile
+        process.selinuxLabel = process.selinuxLabel ?? spec.process?.selinuxLabel
         var request = ExecRequest(
             container: container, host: host, process: process, seccomp: spec.linux?.seccomp, streams: streams,
             extraDescriptors: extraDescriptors, seccompCache: seccompCache, keyring: Self.keyring(of: id))
+        request.state = record.state(.running)
         if let cgroup = record.cgroup {
             do throws(CgroupError) { request.cgroup = SharedDescriptor(try Cgroup(path: cgroup).openDirectory()) } catch
             {

@@ -14,6 +14,8 @@ struct ContainerRecord: Sendable, Equatable {
     var rootfs: String
     /// The cgroup's directory; nil without one.
     var cgroup: String?
+    /// Groups of resctrl that were made for it.
+    var resourceGroups: [String] = []
 
     init(
         ociVersion: String, id: String, bundle: String, pid: Int32, startTime: UInt64, created: Int64,
@@ -40,6 +42,7 @@ struct ContainerRecord: Sendable, Equatable {
         annotations = try cursor.optional("annotations")?.stringMap() ?? [:]
         rootfs = try cursor.required("rootfs").string()
         cgroup = try cursor.optional("cgroup")?.string()
+        resourceGroups = try cursor.optional("resourceGroups")?.strings() ?? []
     }
 
     var json: JSON {
@@ -54,6 +57,7 @@ struct ContainerRecord: Sendable, Equatable {
         object["annotations"] = .object(JSONObject(pairs.map { (name: $0.key, value: .string($0.value)) }))
         object["rootfs"] = .string(rootfs)
         object["cgroup"] = cgroup.map { .string($0) }
+        object.set("resourceGroups", resourceGroups)
         return .object(object)
     }
 

@@ -60,14 +60,23 @@ extension RuntimeSpec {
             } else if device.type != "p", device.major == nil || device.minor == nil {
                 object(path, "needs major and minor")
             }
+            for (name, number, highest) in [("major", device.major, 4095), ("minor", device.minor, 1_048_575)] {
+                guard let number, !(0...Int64(highest)).contains(number) else { continue }
+                object("\(path).\(name)", "\(number) is not in 0 to \(highest)")
+            }
             if !device.path.hasPrefix("/") { object("\(path).path", "\"\(device.path)\" is not absolute") }
         }
         if let cgroupsPath = linux.cgroupsPath, cgroupsPath.split(separator: "/").contains("..") {
             object("cgroupsPath", "\"\(cgroupsPath)\" contains \"..\"")
         }
         for name in linux.sysctl.keys.sorted() {
-            if let reason = reasonToRefuse(sysctl: name) { object("sysctl.\(name)", reason) }
+            if let reason = KernelParameter.objection(name, has: has) { object("sysctl.\(name)", reason) }
+            if KernelParameter.path(name) == "kernel/hostname", hostname != nil {
+                object("sysctl.\(name)", "is set by hostname already")
+            }
         }
+        found += linux.netDeviceProblems(hasNetwork: has(.network))
+        if let settings = linux.intelRdt { found += settings.problems() }
         if let propagation = linux.rootfsPropagation,
             !["private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable"]
                 .contains(propagation)
@@ -80,24 +89,6 @@ extension RuntimeSpec {
             }
         }
         return found
-    }
-
-    /// Only what a namespace of the container's own keeps from the host may be set.
-    private func reasonToRefuse(sysctl name: String) -> String? {
-        let key = name.replacing("/", with: ".")
-        let ipc: Set = [
-            "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax",
-            "kernel.shmmni", "kernel.shm_rmid_forced",
-        ]
-        if ipc.contains(key) || key.hasPrefix("fs.mqueue.") {
-            return has(.ipc) ? nil : "needs an ipc namespace in linux.namespaces"
-        }
-        if key.hasPrefix("net.") { return has(.network) ? nil : "needs a network namespace in linux.namespaces" }
-        if key == "kernel.domainname" || key == "kernel.hostname" {
-            return has(.uts) ? nil : "needs a uts namespace in linux.namespaces"
-        }
-        if key.hasPrefix("user.") { return has(.user) ? nil : "needs a user namespace in linux.namespaces" }
-        return "is not kept apart by any namespace, so it would change the host"
     }
 
     static func problems(of mappings: [IDMap], path: String) -> [JSONError] {
@@ -137,10 +128,17 @@ extension RuntimeSpec.Process {
                 object("rlimits[\(index)].type", "\(limit.type) is set twice")
             }
         }
+        let ids =
+            [("uid", user.uid), ("gid", user.gid)]
+            + user.additionalGids.enumerated().map { ("additionalGids[\($0)]", $1) }
+        for (name, id) in ids where id == .max {
+            // To the kernel it is "no change", which would leave the ids of the runtime.
+            object("user.\(name)", "\(id) is no id: 4294967294 is the highest")
+        }
+        if let umask = user.umask, umask > 0o7777 { object("user.umask", "\(umask) is no file mode mask") }
         if let adjustment = oomScoreAdj, !(-1000...1000).contains(adjustment) {
             object("oomScoreAdj", "\(adjustment) is not in -1000 to 1000")
         }
-        if !terminal, consoleSize != nil { object("consoleSize", "needs terminal to be true") }
         return found
     }
 }

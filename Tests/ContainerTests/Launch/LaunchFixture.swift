@@ -6,7 +6,7 @@ import OCISpec
 @testable import Container
 
 /// A throw-away root file system with busybox, and specs as Docker writes them.
-final class LaunchFixture {
+final class LaunchFixture: Sendable {
     static let busybox = "/usr/bin/busybox"
     static var isPossible: Bool { geteuid() == 0 && File.exists(busybox) }
 

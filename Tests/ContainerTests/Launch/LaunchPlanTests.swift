@@ -78,18 +78,51 @@ import Testing
         var spec = LaunchFixture.spec("serve")
         spec.process?.apparmorProfile = "docker-default"
         spec.process?.selinuxLabel = "system_u:system_r:container_t"
-        spec.linux?.intelRdt = .init(closID: "x")
+        spec.linux?.intelRdt = .init(closID: "../x")
+        spec.linux?.netDevices = ["a/b": .init()]
         spec.linux?.sysctl = ["kernel.pid_max": "1000", "net.core.somaxconn": "10"]
         spec.linux?.namespaces.removeAll { $0.kind == .network }
-        spec.mounts.append(.init(destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["tmpcopyup"]))
+        spec.mounts.append(.init(destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["src-nofollow"]))
         spec.mounts.append(.init(destination: "/x", type: "bind", source: "/y", options: ["rbind", "size=1"]))
         let error = #expect(throws: PlanError.self) { try plan(spec) }
         let paths = Set(error?.problems.map(\.path) ?? [])
         #expect(
             paths == [
-                "process.apparmorProfile", "process.selinuxLabel", "linux.intelRdt", "linux.sysctl.kernel.pid_max",
+                "process.apparmorProfile", "process.selinuxLabel", "linux.intelRdt.closID", "linux.netDevices.a/b",
+                "linux.netDevices.a/b.name",
+                "linux.sysctl.kernel.pid_max",
                 "linux.sysctl.net.core.somaxconn", "mounts[7].options", "mounts[8].options",
             ])
+    }
+
+    @Test("the plan with all kinds of mounts, hooks, scheduling and devices of the host's network")
+    func everything() throws {
+        var spec = LaunchFixture.spec("serve")
+        spec.mounts[1].options.append("ro")
+        spec.mounts += [
+            .init(destination: "/a", type: "tmpfs", options: ["tmpcopyup", "rnoexec", "sync", "slave", "shared"]),
+            .init(destination: "/a", options: ["remount", "bind", "noatime"]),
+            .init(destination: "/b", source: "weights", options: ["rbind", "rro", "src-nofollow", "dest-nofollow"]),
+            .init(destination: "/c", type: "ext4", source: "/dev/vdb", options: ["iversion", "nosuid"]),
+        ]
+        spec.hooks = .init(
+            prestart: [.init(path: "/host")], createContainer: [.init(path: "/namespaced", args: ["x"], timeout: 3)],
+            startContainer: [.init(path: "/inside")])
+        spec.process?.scheduler = .init(policy: "SCHED_BATCH", nice: 5)
+        spec.process?.ioPriority = .init(ioClass: "IOPRIO_CLASS_IDLE", priority: 7)
+        spec.process?.execCPUAffinity = .init(initial: "0", final: "1")
+        spec.process?.oomScoreAdj = 100
+        spec.linux?.personality = .init(domain: "LINUX32", flags: ["ADDR_NO_RANDOMIZE"])
+        spec.linux?.memoryPolicy = .init(mode: "MPOL_INTERLEAVE", nodes: "0", flags: ["MPOL_F_STATIC_NODES"])
+        spec.linux?.netDevices = ["eth1": .init(name: "data%d"), "eth0": .init()]
+        spec.linux?.rootfsPropagation = "slave"
+        spec.linux?.namespaces.append(.init(.time))
+        spec.linux?.timeOffsets = ["boottime": .init(secs: 3600)]
+        spec.linux?.sysctl = ["kernel.shmmax": "1"]
+        spec.linux?.seccomp = .init(
+            defaultAction: "SCMP_ACT_ALLOW", flags: ["SECCOMP_FILTER_FLAG_TSYNC"], listenerPath: "/run/agent",
+            syscalls: [.init(names: ["mkdir"], action: "SCMP_ACT_NOTIFY")])
+        try compare(try plan(spec, .init(bundle: "/bundle", isGated: true)), "everything")
     }
 
     @Test("capabilities that the host cannot grant are left out with a warning, in a user namespace they are granted")
@@ -113,7 +146,7 @@ import Testing
         let options = MountOptions(["ro", "rnosuid", "noatime", "relatime", "rshared", "size=4k", "mode=755"])
         #expect(options.attributes.words == ["ro", "relatime"])
         #expect(options.recursiveAttributes.words == ["nosuid"])
-        #expect(options.propagation == .rshared)
+        #expect(options.propagation == [.rshared])
         #expect(options.data == [.init("size", "4k"), .init("mode", "755")])
         #expect(MountOptions(["ro", "rw"]).attributes == MountAttributes(set: 0, clear: MountAttributes.readOnly))
     }

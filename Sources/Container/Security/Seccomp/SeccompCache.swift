@@ -13,10 +13,11 @@ struct SeccompCache {
 
     /// Everything that the program depends on.
     static func key(for profile: RuntimeSpec.Seccomp) -> [UInt8] {
-        let library = seccomp_version().map { "\($0.pointee.major).\($0.pointee.minor).\($0.pointee.micro)" } ?? "?"
+        // Of the headers, which is the library's own wherever it is linked in: a program that is kept must cost no call of it.
+        let library = "\(SCMP_VER_MAJOR).\(SCMP_VER_MINOR).\(SCMP_VER_MICRO)"
         // Which calls there are is a matter of the kernel.
         let kernel = (try? File.readText("/proc/sys/kernel/osrelease")) ?? "?"
-        let head = "libseccomp \(library)\narchitecture \(seccomp_arch_native())\nkernel \(kernel)\n"
+        let head = "libseccomp \(library)\narchitecture \(HostFacts.architecture)\nkernel \(kernel)\n"
         return Array(head.utf8) + profile.json.bytes()
     }
 

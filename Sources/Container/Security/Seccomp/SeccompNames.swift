@@ -2,6 +2,8 @@ internal import CLibseccomp
 
 /// The names of the runtime-spec (config-linux.md, "Seccomp") and what they are to the kernel and to libseccomp.
 enum SeccompNames {
+    static let notify = "SCMP_ACT_NOTIFY"
+
     static let actions = [
         "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP", "SCMP_ACT_ERRNO",
         "SCMP_ACT_TRACE", "SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY",
@@ -62,16 +64,19 @@ enum SeccompNames {
     ]
 
     /// Flags of seccomp(2); `linux.seccomp.flags` are their names.
+    static let flags: [(name: String, bit: UInt32)] = [
+        ("SECCOMP_FILTER_FLAG_TSYNC", 1 << 0), ("SECCOMP_FILTER_FLAG_LOG", 1 << 1),
+        ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 1 << 2), ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1 << 5),
+    ]
+
     static func flags(_ names: [String]) throws(SeccompError) -> UInt32 {
         var value: UInt32 = 0
         for (index, name) in names.enumerated() {
-            switch name {
-            case "SECCOMP_FILTER_FLAG_TSYNC": value |= 1 << 0
-            case "SECCOMP_FILTER_FLAG_LOG": value |= 1 << 1
-            case "SECCOMP_FILTER_FLAG_SPEC_ALLOW": value |= 1 << 2
-            case "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": value |= 1 << 5
-            default: throw SeccompError(field: "flags[\(index)]", reason: "unknown flag \"\(name)\"")
+            guard let flag = flags.first(where: { $0.name == name }) else {
+                let known = flags.map(\.name).joined(separator: ", ")
+                throw SeccompError(field: "flags[\(index)]", reason: "unknown flag \"\(name)\"; use one of \(known)")
             }
+            value |= flag.bit
         }
         return value
     }

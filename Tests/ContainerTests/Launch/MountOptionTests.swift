@@ -1,0 +1,145 @@
+import OCISpec
+import Testing
+
+@testable import Container
+
+/// The option strings of the specification and of crun, each with what it must come to.
+@Suite struct MountOptionTests {
+    /// runtime-spec 1.3.0, config.md, "Linux mount options".
+    static let specified = """
+        async atime bind defaults dev diratime dirsync exec idmap iversion lazytime loud mand noatime nodev nodiratime \
+        noexec noiversion nolazytime nomand norelatime nostrictatime nosuid nosymfollow private ratime rbind rdev \
+        rdiratime relatime remount rexec ridmap rnoatime rnodev rnodiratime rnoexec rnorelatime rnostrictatime rnosuid \
+        rnosymfollow ro rprivate rrelatime rro rrw rshared rslave rstrictatime rsuid rsymfollow runbindable rw shared \
+        silent slave strictatime suid symfollow sync tmpcopyup unbindable
+        """.split(separator: " ").map(String.init)
+
+    @Test("every option of the specification has a meaning of its own", arguments: specified)
+    func known(_ name: String) {
+        #expect(MountOption.table[name] != nil)
+        #expect(SupportedFeatures.mountOptions.contains(name))
+        #expect(MountOptions([name]).data.isEmpty)
+    }
+
+    @Test(
+        "options that follow each other come to what mount(8) makes of them",
+        arguments: [
+            (["ro"], ["ro"]), (["ro", "rw"], ["rw"]), (["nosuid", "nodev", "noexec"], ["nosuid", "nodev", "noexec"]),
+            (["nosuid", "suid"], ["suid"]), (["noatime"], ["noatime"]), (["noatime", "relatime"], ["relatime"]),
+            (["strictatime", "atime"], ["strictatime"]), (["noatime", "atime"], ["relatime"]),
+            (["atime"], ["relatime"]),
+            (["noatime", "nostrictatime"], ["noatime"]), (["nodiratime", "diratime"], ["diratime"]),
+            (["nosymfollow"], ["nosymfollow"]), (["symfollow"], ["symfollow"]), (["defaults", "silent", "loud"], []),
+        ])
+    func attributes(_ options: [String], _ words: [String]) {
+        #expect(MountOptions(options).attributes.words == words)
+        #expect(
+            MountOptions(options.map { MountOption.table["r\($0)"] == nil ? "defaults" : "r\($0)" })
+                .recursiveAttributes.words == words)
+    }
+
+    @Test("what has no meaning of its own is the file system's, with its value")
+    func data() {
+        let options = MountOptions(["size=4k", "mode=755", "nr_inodes=", "newinstance", "context=a=b"])
+        #expect(
+            options.data == [
+                .init("size", "4k"), .init("mode", "755"), .init("nr_inodes", ""), .init("newinstance"),
+                .init("context", "a=b"),
+            ])
+    }
+
+    private func plan(_ mount: RuntimeSpec.Mount, _ change: (inout RuntimeSpec) -> Void = { _ in }) throws -> LaunchPlan
+    {
+        var spec = LaunchFixture.spec("true")
+        spec.mounts.append(mount)
+        change(&spec)
+        return try LaunchPlanner.plan(spec, host: LaunchPlanTests.host, options: .init(bundle: "/bundle"))
+    }
+
+    private func system(_ plan: LaunchPlan, at target: String) -> FileSystemMount? {
+        plan.steps.lazy.compactMap { if case .mount(let mount) = $0, mount.target == target { mount } else { nil } }
+            .last
+    }
+
+    @Test(
+        "what a kind of mount cannot have is refused with the option and the place",
+        arguments: [
+            ("bind", ["bind", "sync"], "sync"), ("bind", ["bind", "dirsync"], "dirsync"),
+            ("bind", ["bind", "iversion"], "iversion"), ("bind", ["bind", "lazytime"], "lazytime"),
+            ("bind", ["bind", "tmpcopyup"], "tmpcopyup"), ("bind", ["bind", "size=1"], "size=1"),
+            ("proc", ["tmpcopyup"], "tmpcopyup"), ("tmpfs", ["src-nofollow"], "src-nofollow"),
+            ("tmpfs", ["copy-symlink"], "copy-symlink"), ("tmpfs", ["idmap"], "idmap"),
+            ("tmpfs", ["shared", "private"], "shared, private"), ("tmpfs", ["remount", "iversion"], "iversion"),
+            ("bind", ["remount", "bind", "size=1"], "size=1"),
+        ])
+    func refusals(_ type: String, _ options: [String], _ named: String) {
+        let error = #expect(throws: PlanError.self) {
+            try plan(.init(destination: "/x", type: type, source: "/y", options: options))
+        }
+        #expect(error?.problems.map(\.path) == ["mounts[7].options"])
+        #expect(error?.description.contains(named) == true, "\(String(describing: error))")
+    }
+
+    @Test(
+        "what leaves a bind mount as it is is taken",
+        arguments: ["async", "nolazytime", "nomand", "noiversion", "loud"])
+    func harmless(_ option: String) throws {
+        _ = try plan(.init(destination: "/x", type: "bind", source: "/y", options: ["rbind", option]))
+    }
+
+    @Test("settings of a whole file system go to the file system, recursive ones to its one mount")
+    func superblock() throws {
+        let plan = try plan(
+            .init(destination: "/x", type: "tmpfs", options: ["sync", "dirsync", "lazytime", "rnoexec", "size=1m"]))
+        let mount = try #require(system(plan, at: "/x"))
+        #expect(mount.options.map(\.text) == ["sync", "dirsync", "lazytime", "size=1m"])
+        #expect(mount.attributes.words == ["noexec"])
+        #expect(mount.takesMode)
+    }
+
+    @Test("a read-only tmpfs becomes so when everything below it is made, and before the root is entered")
+    func finishedLater() throws {
+        let plan = try plan(.init(destination: "/x", type: "tmpfs", options: ["ro", "mode=700"]))
+        let mount = try #require(system(plan, at: "/x"))
+        #expect(mount.isFinishedLater && mount.attributes.isEmpty && !mount.takesMode)
+        let late = try #require(plan.steps.firstIndex(of: .mountReadOnly("/x")))
+        #expect(plan.steps[late + 1] == .enterRoot(pivots: true))
+    }
+
+    @Test("mappings of owners are the mount's own, the container's, or those of the user namespace that is joined")
+    func idMappings() throws {
+        func mapping(_ plan: LaunchPlan) -> IDMapping? {
+            plan.steps.compactMap { if case .bind(let bind) = $0, bind.target == "/x" { bind.idMapping } else { nil } }
+                .last
+        }
+        let own = [RuntimeSpec.IDMap(containerID: 0, hostID: 7, size: 1)]
+        var mount = RuntimeSpec.Mount(
+            destination: "/x", source: "/y", options: ["bind", "idmap"], uidMappings: own, gidMappings: own)
+        #expect(mapping(try plan(mount)) == IDMapping(uid: own, gid: own))
+        mount.type = "tmpfs"
+        mount.options = ["idmap"]
+        #expect(system(try plan(mount), at: "/x")?.idMapping == IDMapping(uid: own, gid: own))
+        let inside = #expect(throws: PlanError.self) { try plan(mount) { $0 = LaunchFixture.inUserNamespace($0) } }
+        #expect(inside?.problems.map(\.path) == ["mounts[7].options"])
+        mount = .init(destination: "/x", source: "/y", options: ["rbind", "ridmap"])
+        let theirs = [RuntimeSpec.IDMap(containerID: 0, hostID: 200_000, size: 65536)]
+        let container = try plan(mount) { $0 = LaunchFixture.inUserNamespace($0) }
+        #expect(mapping(container) == IDMapping(uid: theirs, gid: theirs, isRecursive: true))
+        let joined = try plan(mount) { $0.linux?.namespaces.append(.init(.user, path: "/proc/7/ns/user")) }
+        #expect(mapping(joined) == IDMapping(namespace: "/proc/7/ns/user", isRecursive: true))
+    }
+
+    @Test("with SELinux the mount label becomes an option of the file systems that have one, without it is refused")
+    func mountLabel() throws {
+        var host = LaunchPlanTests.host
+        var spec = LaunchFixture.spec("true")
+        spec.linux?.mountLabel = "system_u:object_r:container_file_t:s0"
+        let error = #expect(throws: PlanError.self) { try LaunchPlanner.plan(spec, host: host) }
+        #expect(error?.problems.map(\.path) == ["linux.mountLabel"])
+        host.securityModules = ["capability", "selinux"]
+        let plan = try LaunchPlanner.plan(spec, host: host)
+        let label = FileSystemMount.Option("context", "system_u:object_r:container_file_t:s0")
+        #expect(system(plan, at: "/dev/shm")?.options.contains(label) == true)
+        #expect(system(plan, at: "/proc")?.options.contains(label) == false)
+    }
+}

@@ -1,0 +1,120 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import OCISpec
+import Testing
+
+@testable import Container
+
+@Suite(.enabled(if: LaunchFixture.isPossible, "needs root and busybox-static"))
+struct NamespaceTests {
+    let fixture: LaunchFixture
+
+    init() throws { fixture = try LaunchFixture() }
+
+    /// A container that stays, with all eight kinds, or those that are asked for.
+    private func sleeper(
+        _ kinds: [RuntimeSpec.Namespace.Kind] = RuntimeSpec.Namespace.Kind.allCases
+    ) throws -> ContainerProcess {
+        var spec = LaunchFixture.spec("")
+        spec.process?.args = ["sleep", "1000"]
+        spec.linux?.namespaces = kinds.filter { $0 != .user }.map { .init($0) }
+        if kinds.contains(.user) {
+            chown(fixture.root, 200_000, 200_000)
+            spec = LaunchFixture.inUserNamespace(spec)
+        }
+        let plan = try LaunchPlanner.plan(spec, host: try HostFacts.discover())
+        return try Launcher.launch(
+            LaunchRequest(
+                plan: plan, root: .path(fixture.root), streams: .files(input: nil, output: nil, error: nil)))
+    }
+
+    private func link(_ kind: RuntimeSpec.Namespace.Kind, of process: ContainerProcess) throws -> String {
+        try File.readLink("/proc/\(process.pid)/ns/\(kind.link)")
+    }
+
+    private static let show = RuntimeSpec.Namespace.Kind.allCases.map { "readlink /proc/self/ns/\($0.link)" }
+        .joined(separator: "; ")
+
+    @Test("each kind of namespace is joined by its path", arguments: RuntimeSpec.Namespace.Kind.allCases)
+    func joins(_ kind: RuntimeSpec.Namespace.Kind) throws {
+        let host = try sleeper()
+        defer { _ = try? host.kill() }
+        var spec = LaunchFixture.spec(Self.show)
+        if kind == .user { chown(fixture.root, 200_000, 200_000) }
+        spec.linux?.namespaces.removeAll { $0.kind == kind }
+        if kind == .mount { spec.mounts = []; spec.linux?.maskedPaths = []; spec.linux?.readonlyPaths = [] }
+        if kind == .uts { spec.hostname = nil }
+        if kind == .mount {
+            // Its /proc shows the processes of its own pid namespace only.
+            spec.linux?.namespaces.removeAll { $0.kind == .pid }
+            spec.linux?.namespaces.append(.init(.pid, path: "/proc/\(host.pid)/ns/pid"))
+        }
+        spec.linux?.namespaces.append(.init(kind, path: "/proc/\(host.pid)/ns/\(kind.link)"))
+        let outcome = try fixture.run(spec)
+        #expect(outcome.status == .exited(0), "\(outcome.error)")
+        let index = try #require(RuntimeSpec.Namespace.Kind.allCases.firstIndex(of: kind))
+        let expected = try link(kind, of: host)
+        #expect(outcome.lines.count == 8 && outcome.lines[index] == expected, "\(outcome.lines)")
+    }
+
+    @Test("namespaces that belong to a joined user namespace are joined with it, whatever the order they are named in")
+    func pod() throws {
+        let host = try sleeper()
+        defer { _ = try? host.kill() }
+        var spec = LaunchFixture.spec(Self.show)
+        spec.hostname = nil
+        let joined: [RuntimeSpec.Namespace.Kind] = [.user, .ipc, .uts, .network, .pid]
+        spec.linux?.namespaces = [.init(.mount), .init(.cgroup)]
+        for kind in joined { spec.linux?.namespaces.append(.init(kind, path: "/proc/\(host.pid)/ns/\(kind.link)")) }
+        let outcome = try fixture.run(spec)
+        #expect(outcome.status == .exited(0), "\(outcome.error)")
+        for kind in joined {
+            let index = try #require(RuntimeSpec.Namespace.Kind.allCases.firstIndex(of: kind))
+            let expected = try link(kind, of: host)
+            #expect(outcome.lines[index] == expected, "\(kind)")
+        }
+    }
+
+    @Test("a path to a namespace of another kind, or to none, is refused by the field that names it")
+    func wrongKind() throws {
+        for (path, said) in [("/proc/self/ns/net", "a network namespace"), ("/etc/passwd", "no ipc namespace")] {
+            var spec = LaunchFixture.spec("true")
+            spec.linux?.namespaces.removeAll { $0.kind == .ipc }
+            spec.linux?.namespaces.append(.init(.ipc, path: path))
+            let error = #expect(throws: LaunchError.self) { try fixture.run(spec) }
+            #expect(error?.description.hasPrefix("linux.namespaces: ") == true)
+            #expect(error?.description.contains(said) == true, "\(String(describing: error))")
+        }
+    }
+
+    @Test("a parameter of the host's own network is not set by way of a path to it")
+    func hostNetworkSysctl() throws {
+        var spec = LaunchFixture.spec("true")
+        spec.linux?.namespaces.removeAll { $0.kind == .network }
+        spec.linux?.namespaces.append(.init(.network, path: "/proc/\(getpid())/ns/net"))
+        spec.linux?.sysctl = ["net.ipv4.ip_unprivileged_port_start": "1024"]
+        let error = #expect(throws: LaunchError.self) { try fixture.run(spec) }
+        #expect(error?.description.contains("the host's own network namespace") == true, "\(String(describing: error))")
+    }
+
+    @Test("clocks of a time namespace are ahead by the offsets", .enabled(if: File.exists("/proc/self/ns/time")))
+    func timeOffsets() throws {
+        var spec = LaunchFixture.spec("cat /proc/self/timens_offsets; cat /proc/uptime")
+        spec.linux?.namespaces.append(.init(.time))
+        spec.linux?.timeOffsets = ["monotonic": .init(secs: 3_600, nanosecs: 7), "boottime": .init(secs: 1_000_000)]
+        let lines = try fixture.run(spec).lines.map { $0.split(separator: " ").map(String.init) }
+        #expect(
+            lines.contains(["monotonic", "3600", "7"]) && lines.contains(["boottime", "1000000", "0"]), "\(lines)")
+        #expect((lines.last?.first.flatMap(Double.init) ?? 0) > 1_000_000)
+    }
+
+    @Test("an id that the user namespace does not map is refused before anything is made, by its field")
+    func unmapped() throws {
+        var spec = LaunchFixture.inUserNamespace(LaunchFixture.spec("true"))
+        spec.process?.user = .init(uid: 70_000, gid: 70_001, additionalGids: [5, 70_002])
+        let error = #expect(throws: PlanError.self) { try LaunchPlanner.plan(spec, host: LaunchPlanTests.host) }
+        #expect(
+            error?.problems.map(\.path) == ["process.user.uid", "process.user.gid", "process.user.additionalGids[1]"])
+    }
+}

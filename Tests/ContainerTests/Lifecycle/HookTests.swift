@@ -1,0 +1,142 @@
+import CLinux
+import Glibc
+import LinuxSystem
+import OCISpec
+import Testing
+
+@testable import Container
+
+/// The six kinds of hooks (runtime-spec, config.md and runtime.md).
+@Suite(.enabled(if: LaunchFixture.isPossible, "needs root and busybox-static"))
+struct HookTests {
+    let fixture: LaunchFixture
+    let containers: ContainerDirectory
+
+    init() throws {
+        fixture = try LaunchFixture()
+        containers = ContainerDirectory(root: "\(fixture.directory)/state")
+        chmod("\(fixture.root)/tmp", 0o1777)
+        symlink("busybox", "\(fixture.root)/bin/env")
+    }
+
+    private func options(_ hooks: RuntimeSpec.Hooks, _ script: String = "true") throws -> CreateOptions {
+        var spec = LaunchFixture.spec(script)
+        spec.hooks = hooks
+        spec.process?.env.append("LD_PRELOAD=/tmp/evil.so")
+        try File.replace("\(fixture.directory)/config.json", with: spec.json.bytes(), durable: false)
+        var options = CreateOptions(bundle: fixture.directory)
+        options.cgroupManager = .disabled
+        options.streams = .files(input: nil, output: nil, error: nil)
+        return options
+    }
+
+    /// A hook that tells where it is, who asked for it and what is around it.
+    private func witness(_ stage: String, in directory: String, shell: String = "/bin/sh") -> RuntimeSpec.Hook {
+        let script = """
+            read state; { echo "$state"; pwd; env; readlink /proc/self/ns/net; } > \(directory)/\(stage)
+            """
+        return .init(path: shell, args: ["sh", "-c", script], env: ["ONLY=\(stage)", "PATH=/bin:/usr/bin"])
+    }
+
+    private func said(_ stage: String, in directory: String) throws -> (state: ContainerState, lines: [String]) {
+        let lines = try File.readText("\(directory)/\(stage)").split(separator: "\n").map(String.init)
+        let state = try ContainerState(JSONCursor(try JSON(parsing: Array(try #require(lines.first).utf8))))
+        return (state, Array(lines.dropFirst()))
+    }
+
+    @Test("each kind runs at its point with the state of then, in its namespaces, with its own environment alone")
+    func all() throws {
+        let place = fixture.directory
+        let hooks = RuntimeSpec.Hooks(
+            prestart: [witness("prestart", in: place)], createRuntime: [witness("createRuntime", in: place)],
+            createContainer: [witness("createContainer", in: place)],
+            startContainer: [witness("startContainer", in: "/tmp")], poststart: [witness("poststart", in: place)],
+            poststop: [witness("poststop", in: place)])
+        let (process, _) = try containers.create("all", try options(hooks, "sleep 1000"))
+        defer { _ = try? process.kill() }
+        #expect(!File.exists("\(fixture.root)/tmp/startContainer"))
+        #expect(try containers.start("all") == [])
+        let network = try File.readLink("/proc/\(process.pid)/ns/net")
+        let own = try File.readLink("/proc/self/ns/net")
+        try process.kill()
+        #expect(try containers.delete("all") == [])
+        let expected: [(String, ContainerState.Status, String, String, String)] = [
+            ("prestart", .creating, place, place, own), ("createRuntime", .creating, place, place, own),
+            ("createContainer", .creating, place, place, network),
+            ("startContainer", .created, "\(fixture.root)/tmp", "/", network),
+            ("poststart", .running, place, place, own), ("poststop", .stopped, place, place, own),
+        ]
+        for (stage, status, directory, working, namespace) in expected {
+            let (state, lines) = try said(stage, in: directory)
+            #expect(state.status == status && state.id == "all" && state.bundle == place, "\(stage)")
+            #expect(state.pid == (status == .stopped ? nil : process.pid), "\(stage)")
+            #expect(lines.first == working, "\(stage)")
+            #expect(lines.last == namespace, "\(stage)")
+            #expect(lines.contains("ONLY=\(stage)") && !lines.contains { $0.hasPrefix("LD_PRELOAD") }, "\(stage)")
+        }
+    }
+
+    private static let failing = RuntimeSpec.Hook(path: "/bin/sh", args: ["sh", "-c", "exit 7"])
+
+    @Test(
+        "a hook before the program that fails stops the creation, is named, and leaves nothing",
+        arguments: ["prestart", "createRuntime", "createContainer"])
+    func failsCreate(_ stage: String) throws {
+        var hooks = RuntimeSpec.Hooks(poststop: [witness("poststop", in: fixture.directory)])
+        switch stage {
+        case "prestart": hooks.prestart = [Self.failing]
+        case "createRuntime": hooks.createRuntime = [Self.failing]
+        default: hooks.createContainer = [Self.failing]
+        }
+        let error = #expect(throws: ContainerError.self) { try containers.create("x", try options(hooks)) }
+        #expect(error?.description == "\(stage) hook /bin/sh exited with code 7")
+        #expect(try containers.list().isEmpty)
+        #expect(try said("poststop", in: fixture.directory).state.status == .stopped)
+    }
+
+    @Test("a startContainer hook that fails stops the start, and is named")
+    func failsStart() throws {
+        let (process, _) = try containers.create("x", try options(.init(startContainer: [Self.failing])))
+        let error = #expect(throws: ContainerError.self) { try containers.start("x") }
+        #expect(error?.description == "startContainer hook /bin/sh exited with code 7")
+        #expect(error?.exitCode == 1)
+        try process.wait()
+        try containers.delete("x", force: true)
+    }
+
+    @Test("hooks after the program's start, and after its end, only warn, and all of them run")
+    func warnsOnly() throws {
+        let place = fixture.directory
+        let hooks = RuntimeSpec.Hooks(
+            poststart: [Self.failing, witness("poststart", in: place)],
+            poststop: [Self.failing, witness("poststop", in: place)])
+        let (process, _) = try containers.create("x", try options(hooks, "sleep 1000"))
+        #expect(try containers.start("x") == ["poststart hook /bin/sh exited with code 7"])
+        #expect(File.exists("\(place)/poststart"))
+        #expect(try containers.state("x").status == .running)
+        try process.kill()
+        #expect(try containers.delete("x") == ["poststop hook /bin/sh exited with code 7"])
+        #expect(File.exists("\(place)/poststop"))
+        #expect(try containers.list().isEmpty)
+    }
+
+    @Test("a hook that does not end in time is killed and named", arguments: ["createRuntime", "createContainer"])
+    func timeout(_ stage: String) throws {
+        let slow = RuntimeSpec.Hook(path: "/bin/sh", args: ["sh", "-c", "sleep 100"], timeout: 1)
+        let hooks = stage == "createRuntime" ? RuntimeSpec.Hooks(createRuntime: [slow]) : .init(createContainer: [slow])
+        let error = #expect(throws: ContainerError.self) { try containers.create("x", try options(hooks)) }
+        #expect(
+            error?.description.hasPrefix("\(stage) hook /bin/sh did not end") == true, "\(String(describing: error))")
+    }
+
+    @Test("a hook that is not there is no missing program: its error never has the kernel's sentence for that")
+    func missing() throws {
+        let gone = RuntimeSpec.Hook(path: "/no/such/hook")
+        for hooks in [RuntimeSpec.Hooks(createRuntime: [gone]), .init(createContainer: [gone])] {
+            let error = #expect(throws: ContainerError.self) { try containers.create("x", try options(hooks)) }
+            #expect(
+                error?.description.contains("hook /no/such/hook cannot be run") == true, "\(String(describing: error))")
+            #expect(error?.description.contains("no such file") == false)
+        }
+    }
+}
