@@ -66,17 +66,37 @@ int mlr_bind_ipv4(int socket_, uint32_t address_host_order, uint16_t port) {
     RESULT(bind(socket_, (struct sockaddr *)&address, sizeof address));
 }
 
+int mlr_canonical_ipv6(const char *text, char *canonical, size_t room) {
+    struct in6_addr address;
+    if (inet_pton(AF_INET6, text, &address) != 1) return -EINVAL;
+    return inet_ntop(AF_INET6, &address, canonical, (socklen_t)room) ? 0 : -errno;
+}
+
+int mlr_bind_ipv6(int socket_, const char *text, uint16_t port) {
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    if (inet_pton(AF_INET6, text, &address.sin6_addr) != 1) return -EINVAL;
+    // IPv4 is bound by itself.
+    int on = 1;
+    if (setsockopt(socket_, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0) return -errno;
+    RESULT(bind(socket_, (struct sockaddr *)&address, sizeof address));
+}
+
 int mlr_connect_ipv4(int socket_, uint32_t address_host_order, uint16_t port) {
     struct sockaddr_in address = ipv4_address(address_host_order, port);
     RESULT(connect(socket_, (struct sockaddr *)&address, sizeof address));
 }
 
 int mlr_local_port(int socket_) {
-    struct sockaddr_in address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } address;
     socklen_t length = sizeof address;
-    if (getsockname(socket_, (struct sockaddr *)&address, &length) < 0) return -errno;
-    if (address.sin_family != AF_INET) return -EAFNOSUPPORT;
-    return ntohs(address.sin_port);
+    if (getsockname(socket_, &address.any, &length) < 0) return -errno;
+    if (address.any.sa_family == AF_INET6) return ntohs(address.six.sin6_port);
+    if (address.any.sa_family != AF_INET) return -EAFNOSUPPORT;
+    return ntohs(address.four.sin_port);
 }
 
 int mlr_listen(int socket_, int backlog) { RESULT(listen(socket_, backlog)); }

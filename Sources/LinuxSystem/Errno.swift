@@ -41,6 +41,9 @@ public struct Errno: Error, Hashable, Sendable, RawRepresentable {
     public static let timedOut = Errno(rawValue: ETIMEDOUT)
     public static let messageTooLong = Errno(rawValue: EMSGSIZE)
     public static let noData = Errno(rawValue: ENODATA)
+
+    /// Whether the process or the host has run out of descriptors or of memory for them: the same call may succeed later.
+    public var isShortage: Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(rawValue) }
 }
 
 extension Errno: CustomStringConvertible {

@@ -157,6 +157,10 @@ int mlr_unshare(int kinds);
 int mlr_namespace_kind(int descriptor);
 /* The flags of seccomp(2) that this kernel takes, of those given. */
 unsigned mlr_seccomp_supported_flags(unsigned flags);
+/* Gives free heap and the program's own unchanged pages back to the kernel; what is wanted again is mapped again. */
+void mlr_release_memory(void);
+/* One heap for all threads from now on: for programs whose threads seldom allocate at the same time. */
+void mlr_use_one_heap(void);
 int mlr_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 int mlr_gettid(void);
 /* Starts a process that does nothing until it is killed, at the latest when the calling thread ends. It is a child that
@@ -178,6 +182,10 @@ int mlr_socketpair(int domain, int type, int ends[2]);
 int mlr_bind_unix(int socket_, const char *path);
 int mlr_connect_unix(int socket_, const char *path);
 int mlr_bind_ipv4(int socket_, uint32_t address_host_order, uint16_t port);
+/* For IPv6 only, also where the address is ::. */
+int mlr_bind_ipv6(int socket_, const char *address, uint16_t port);
+/* The one form of RFC 5952 of an address, without a zone; -EINVAL for what is none. */
+int mlr_canonical_ipv6(const char *text, char *canonical, size_t room);
 int mlr_connect_ipv4(int socket_, uint32_t address_host_order, uint16_t port);
 int mlr_local_port(int socket_);
 int mlr_listen(int socket_, int backlog);
