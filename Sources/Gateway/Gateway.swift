@@ -16,23 +16,34 @@ public final class Gateway: Sendable {
         /// The user who may control the gateway besides root.
         public var owner: UInt32
 
+        /// How many connections clients may have.
+        public var connections = ConnectionLimits(descriptors: 1024)
+
         /// How long clients may rest: for tests to shorten.
         var patience = ClientPatience.standard
 
         public init(owner: UInt32) { self.owner = owner }
     }
 
-    private let control: SharedDescriptor
+    private let control: ControlSocket
     private let signals: SharedDescriptor?
     private let configuration: Configuration
     private let inbox: EventInbox
 
+    /// Where the gateway is told what to do.
+    public enum ControlSocket: Sendable {
+        /// A bound and listening unix SOCK_SEQPACKET socket.
+        case listening(SharedDescriptor)
+        /// A connected one: the gateway belongs to who holds the other end, and ends at once when it closes.
+        case connected(SharedDescriptor)
+    }
+
     /// - Parameters:
-    ///   - control: a bound and listening unix SOCK_SEQPACKET socket
+    ///   - control: where it is told what to do
     ///   - signals: a signalfd(2); any signal it reports asks for a stop, the second one for a stop at once
     /// - Throws: ``SystemError`` when the kernel refuses a descriptor.
     public init(
-        control: SharedDescriptor, signals: SharedDescriptor? = nil, configuration: Configuration
+        control: ControlSocket, signals: SharedDescriptor? = nil, configuration: Configuration
     ) throws(SystemError) {
         self.control = control
         self.signals = signals
@@ -45,10 +56,13 @@ public final class Gateway: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.threads)
         // The process ends, or the test has ended: nobody could do anything about a loop that fails to stop.
         defer { try? group.syncShutdownGracefully() }
+        let admission = Admission(configuration.connections)
         let loop = try ControlLoop(
-            listener: control, signals: signals, inbox: inbox, owner: configuration.owner,
+            control: control, signals: signals, inbox: inbox, owner: configuration.owner,
             drainTimeout: UInt64(configuration.drainTimeout * 1e9),
-            directory: ServiceDirectory(group: group, patience: configuration.patience, events: inbox))
+            directory: ServiceDirectory(
+                group: group, patience: configuration.patience, admission: admission, events: inbox),
+            admission: admission)
         try loop.run()
     }
 

@@ -1,3 +1,5 @@
+internal import Gateway
+
 /// What the command line asks for.
 struct GatewayOptions: Equatable {
     struct User: Equatable {
@@ -14,17 +16,35 @@ struct GatewayOptions: Equatable {
     var user: User?
     var threads = 1
     var drainTimeout = 120.0
+    /// nil for what the limit of open files lets it carry.
+    var maxConnections: Int?
+    /// nil for half of all.
+    var maxConnectionsPerClient: Int?
+
+    func connections(descriptors: UInt64) -> ConnectionLimits {
+        var limits = ConnectionLimits(descriptors: descriptors)
+        if let maxConnections {
+            limits = ConnectionLimits(total: maxConnections, perClient: max(1, maxConnections / 2))
+        }
+        if let maxConnectionsPerClient { limits.perClient = maxConnectionsPerClient }
+        return limits
+    }
 
     static let usage = """
-        usage: mlrun-gateway --control-fd N [--user UID:GID] [--threads N] [--drain-timeout SECONDS]
+        usage: mlrun-gateway --control-fd N [OPTIONS]
 
         Passes HTTP and TCP on to the replicas of services. Started by mlrund, which controls it over the listening
-        SOCK_SEQPACKET socket N.
+        SOCK_SEQPACKET socket N, or by mlrun run -p, which holds the other end of N.
 
-          --control-fd N            the bound and listening control socket
+          --control-fd N            the control socket: bound and listening, or connected to the one it belongs to, with
+                                    whom it ends
           --user UID:GID            become this user, by number, before anything is served
           --threads N               event loops (1)
           --drain-timeout SECONDS   how long SIGTERM waits for what is in flight (120)
+          --max-connections N       of all clients at a time (half of the descriptors it may open, at most 16384); more
+                                    get 503, or are closed in TCP mode
+          --max-connections-per-client N
+                                    of one address, or of one /64 of IPv6 (half of --max-connections)
         """
 }
 
@@ -40,7 +60,7 @@ extension GatewayOptions {
             if argument == "--help" || argument == "-h" { return .help }
             let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = String(parts[0])
-            guard ["--control-fd", "--user", "--threads", "--drain-timeout"].contains(name) else {
+            guard names.contains(name) else {
                 throw OptionError(message: "unknown option \(name): see mlrun-gateway --help")
             }
             guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst() else {
@@ -70,7 +90,24 @@ extension GatewayOptions {
             }
             options.drainTimeout = seconds
         }
+        options.maxConnections = try values["--max-connections"].map { text throws(OptionError) in
+            try count(text, "--max-connections")
+        }
+        options.maxConnectionsPerClient = try values["--max-connections-per-client"].map { text throws(OptionError) in
+            try count(text, "--max-connections-per-client")
+        }
         return .serve(options)
+    }
+
+    private static let names = [
+        "--control-fd", "--user", "--threads", "--drain-timeout", "--max-connections", "--max-connections-per-client",
+    ]
+
+    private static func count(_ text: String, _ option: String) throws(OptionError) -> Int {
+        guard let count = Int(text), (1...1_000_000).contains(count) else {
+            throw OptionError(message: "\(option) \(text): must be 1 to 1000000")
+        }
+        return count
     }
 
     private static func user(_ text: String) throws(OptionError) -> User {

@@ -7,36 +7,31 @@ internal import LinuxSystem
 func serve(_ options: GatewayOptions) throws(SystemError) {
     // Whoever started this program may control it, whatever it becomes now.
     let owner = getuid()
-    try adopt(options.controlDescriptor)
-    let control = SharedDescriptor(taking: options.controlDescriptor)
-    try raiseDescriptorLimit()
+    let control = try adopt(options.controlDescriptor)
+    ProcessMemory.useOneHeap()
+    // A connection takes two descriptors.
+    let descriptors = try OpenFileLimit.raise()
     try giveUpPrivileges(options.user)
     // Blocked before any other thread starts, so that all of them inherit it and only the descriptor tells.
     let signals = try signalDescriptor([SIGTERM, SIGINT])
     var configuration = Gateway.Configuration(owner: owner)
     configuration.threads = options.threads
     configuration.drainTimeout = options.drainTimeout
+    configuration.connections = options.connections(descriptors: descriptors)
     try Gateway(control: control, signals: signals, configuration: configuration).run()
 }
 
-/// Makes sure that the descriptor is what mlrund hands over: a listening SOCK_SEQPACKET socket.
-private func adopt(_ descriptor: Int32) throws(SystemError) {
+/// Makes sure that the descriptor is what mlrund hands over, a listening SOCK_SEQPACKET socket, or what mlrun does, a
+/// connected one.
+private func adopt(_ descriptor: Int32) throws(SystemError) -> Gateway.ControlSocket {
     let operation = "use descriptor \(descriptor) as the control socket"
     var (type, listens): (Int32, Int32) = (0, 0)
     try check(mlr_get_socket_option(descriptor, SOL_SOCKET, SO_TYPE, &type), operation)
     try check(mlr_get_socket_option(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens), operation)
-    guard type == Int32(SOCK_SEQPACKET.rawValue), listens == 1 else {
-        throw SystemError(operation, .invalidArgument)
-    }
+    guard type == Int32(SOCK_SEQPACKET.rawValue) else { throw SystemError(operation, .invalidArgument) }
     try check(mlr_set_cloexec(descriptor, true), operation)
-}
-
-/// A connection takes two descriptors: as many as the hard limit allows.
-private func raiseDescriptorLimit() throws(SystemError) {
-    var limit = mlr_limit()
-    try check(mlr_prlimit(0, Int32(RLIMIT_NOFILE.rawValue), nil, &limit), "read the limit of open files")
-    limit.soft = limit.hard
-    try check(mlr_prlimit(0, Int32(RLIMIT_NOFILE.rawValue), &limit, nil), "raise the limit of open files")
+    let socket = SharedDescriptor(taking: descriptor)
+    return listens == 1 ? .listening(socket) : .connected(socket)
 }
 
 private func giveUpPrivileges(_ user: GatewayOptions.User?) throws(SystemError) {

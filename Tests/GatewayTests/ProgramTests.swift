@@ -1,4 +1,5 @@
 import CLinux
+import Gateway
 import Glibc
 import LinuxSystem
 import OCISpec
@@ -14,7 +15,14 @@ import Testing
         expected.user = .init(uid: 1000, gid: 2000)
         expected.threads = 4
         expected.drainTimeout = 1.5
-        let arguments = ["--control-fd=3", "--user=1000:2000", "--threads", "4", "--drain-timeout", "1.5"]
+        expected.maxConnections = 100
+        expected.maxConnectionsPerClient = 10
+        #expect(expected.connections(descriptors: 1024).total == 100)
+        #expect(expected.connections(descriptors: 1024).perClient == 10)
+        let arguments = [
+            "--control-fd=3", "--user=1000:2000", "--threads", "4", "--drain-timeout", "1.5", "--max-connections=100",
+            "--max-connections-per-client=10",
+        ]
         #expect(try GatewayOptions.parse(arguments) == .serve(expected))
         #expect(try GatewayOptions.parse(["-h"]) == .help)
     }
@@ -28,6 +36,8 @@ import Testing
             (["--control-fd", "3", "--threads", "0"], "--threads 0"), (["--fast"], "unknown option --fast"),
             (["--control-fd", "3", "--control-fd", "4"], "--control-fd is given twice"),
             (["--control-fd", "3", "--drain-timeout", "nan"], "--drain-timeout nan"),
+            (["--control-fd", "3", "--max-connections", "0"], "--max-connections 0"),
+            (["--control-fd", "3", "--max-connections-per-client", "x"], "--max-connections-per-client x"),
         ])
     func wrongOptions(arguments: [String], message: String) {
         let error = #expect(throws: OptionError.self) { try GatewayOptions.parse(arguments) }
@@ -92,6 +102,32 @@ import Testing
         #expect(try switches(pid) - before <= 2)
 
         mlr_pidfd_send_signal(pidfd.rawValue, SIGTERM)
+        var (code, value): (Int32, Int32) = (0, 0)
+        #expect(eventually { mlr_wait_pidfd(pidfd.rawValue, Int32(MLR_WNOHANG), &code, &value) == 1 })
+        #expect(code == Int32(MLR_CLD_EXITED) && value == 0)
+    }
+
+    @Test("with a connected control socket the program belongs to the other end, and ends with it")
+    func owned() throws {
+        var ends: [Int32] = [-1, -1]
+        try check(mlr_socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), &ends), "create a socket pair")
+        let control = ControlClient(SharedDescriptor(taking: ends[0]))
+        let pid: pid_t
+        do {
+            // Only the program may hold it.
+            let theirs = SharedDescriptor(taking: ends[1])
+            pid = try start(theirs, [])
+        }
+        let pidfd = SharedDescriptor(taking: try check(mlr_pidfd_open(pid), "open the process"))
+        defer { mlr_pidfd_send_signal(pidfd.rawValue, SIGKILL) }
+        let (listening, port) = try GatewayTests.listen()
+        try control.done(
+            ["op": "listen", "id": "a", "service": "s", "protocol": "http", "containerPort": 9], listening)
+        // A request under way does not keep it.
+        let client = try TestSocket.connect(port)
+        try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try eventually { try control.done(["op": "stats"]).first?.json["queued"]?.int == 1 })
+        control.disconnect()
         var (code, value): (Int32, Int32) = (0, 0)
         #expect(eventually { mlr_wait_pidfd(pidfd.rawValue, Int32(MLR_WNOHANG), &code, &value) == 1 })
         #expect(code == Int32(MLR_CLD_EXITED) && value == 0)

@@ -15,7 +15,7 @@ final class ControlLoop {
     }
 
     private let epoll: OwnedDescriptor
-    private let listener: SharedDescriptor
+    private let control: Gateway.ControlSocket
     private let signals: SharedDescriptor?
     private let inbox: EventInbox
     private let owner: UInt32
@@ -26,20 +26,34 @@ final class ControlLoop {
     private var agentTokens: [ReplicaKey: UInt64] = [:]
     /// Set once the gateway is to stop: when to stop waiting, and for which listeners.
     private var stopping: (deadline: UInt64, waitingFor: Set<UInt64>)?
+    private var listenerToken: UInt64 = 0
+    /// When to accept peers again, after there was no descriptor for one.
+    private var acceptsAgainAt: UInt64?
+    /// When to see whether the gateway is at rest and can be small.
+    private var reposesAt: UInt64?
+    private static let restBeforeRepose: UInt64 = 5_000_000_000
+    private let admission: Admission
 
     init(
-        listener: SharedDescriptor, signals: SharedDescriptor?, inbox: EventInbox, owner: UInt32,
-        drainTimeout: UInt64, directory: ServiceDirectory
+        control: Gateway.ControlSocket, signals: SharedDescriptor?, inbox: EventInbox, owner: UInt32,
+        drainTimeout: UInt64, directory: ServiceDirectory, admission: Admission
     ) throws(SystemError) {
+        self.admission = admission
         epoll = OwnedDescriptor(taking: try check(mlr_epoll_create(), "create the control thread's epoll"))
-        self.listener = listener
+        self.control = control
         self.signals = signals
         self.inbox = inbox
         self.owner = owner
         self.drainTimeout = drainTimeout
         self.directory = directory
-        try check(mlr_set_nonblocking(listener.rawValue, true), "set up the control socket")
-        _ = try watch(.listener, listener.rawValue)
+        switch control {
+        case .listening(let listener):
+            try check(mlr_set_nonblocking(listener.rawValue, true), "set up the control socket")
+            listenerToken = try watch(.listener, listener.rawValue)
+        case .connected(let socket):
+            let peer = ControlPeer(try socket.duplicate())
+            _ = try watch(.peer(peer), peer.descriptor)
+        }
         _ = try watch(.inbox, inbox.descriptor)
         if let signals { _ = try watch(.signals, signals.rawValue) }
     }
@@ -48,12 +62,12 @@ final class ControlLoop {
     func run() throws(SystemError) {
         var events = [mlr_event](repeating: mlr_event(), count: 64)
         while true {
-            var timeout: Int32 = -1
-            if let stopping {
-                let now = mlr_monotonic_nanoseconds()
-                if stopping.waitingFor.isEmpty || now >= stopping.deadline { return }
-                timeout = Int32(clamping: (stopping.deadline - now) / 1_000_000 + 1)
-            }
+            let now = mlr_monotonic_nanoseconds()
+            if let stopping, stopping.waitingFor.isEmpty || now >= stopping.deadline { return }
+            if let time = acceptsAgainAt, now >= time { rest(until: nil) }
+            if let time = reposesAt, now >= time { repose(now) }
+            let next = [stopping?.deadline, acceptsAgainAt, reposesAt].compactMap { $0 }.min()
+            let timeout = next.map { Int32(clamping: ($0 - now) / 1_000_000 + 1) } ?? -1
             let count = retrying { mlr_epoll_wait(epoll.rawValue, &events, Int32(events.count), timeout) }
             try check(count, "wait for control messages")
             for event in events.prefix(Int(count)) { handle(event) }
@@ -68,6 +82,18 @@ final class ControlLoop {
         case .peer(let peer): serve(peer, token: event.token, events: event.events)
         case .agent(let agent, let replica, let loop): read(agent, for: replica, on: loop, token: event.token)
         case nil: break
+        }
+    }
+
+    /// Makes the process small once it has rested for a while, whose last work may have been a message.
+    private func repose(_ now: UInt64) {
+        reposesAt = nil
+        guard let rest = admission.restsFor() else { return }
+        if rest < Self.restBeforeRepose {
+            reposesAt = now + Self.restBeforeRepose - rest
+        } else {
+            admission.looked()
+            ProcessMemory.release()
         }
     }
 
@@ -101,7 +127,8 @@ final class ControlLoop {
         switch event {
         case .stopRequested: stop()
         case .listenerEmptied(let token): stopping?.waitingFor.remove(token)
-        case .drained, .upstreamFailed:
+        case .connectionsEnded: reposesAt = reposesAt ?? mlr_monotonic_nanoseconds() + Self.restBeforeRepose
+        case .drained, .upstreamFailed, .upstreamSilent:
             guard let message = event.json else { return }
             for (token, source) in sources {
                 if case .peer(let peer) = source { send(message, to: peer, token: token) }
@@ -112,10 +139,15 @@ final class ControlLoop {
     // MARK: Peers
 
     private func acceptPeers() {
+        guard case .listening(let listener) = control else { return }
         while true {
             let accepted = retrying { mlr_accept(listener.rawValue, Int32(MLR_SOCK_NONBLOCK)) }
-            // Nobody waits any more, or the one who did has left. Out of descriptors: the next event tries again.
-            guard accepted >= 0 else { return }
+            if accepted < 0 {
+                // Nobody waits any more, or the one who did has left. Where there is no descriptor for the next, it goes
+                // on waiting, and the listener would be ready all the time.
+                if Errno(rawValue: -accepted).isShortage { rest(until: mlr_monotonic_nanoseconds() + 500_000_000) }
+                return
+            }
             let socket = OwnedDescriptor(taking: accepted)
             var (pid, uid, gid): (Int32, UInt32, UInt32) = (0, 0, 0)
             guard mlr_peer_credentials(accepted, &pid, &uid, &gid) == 0, uid == 0 || uid == owner else { continue }
@@ -125,7 +157,16 @@ final class ControlLoop {
         }
     }
 
+    /// Takes the listener out of the epoll until then; nil puts it back.
+    private func rest(until time: UInt64?) {
+        acceptsAgainAt = time
+        guard case .listening(let listener) = control else { return }
+        let events = time == nil ? UInt32(MLR_EPOLLIN) : 0
+        mlr_epoll_control(epoll.rawValue, Int32(MLR_EPOLL_MODIFY), listener.rawValue, events, listenerToken)
+    }
+
     private func serve(_ peer: ControlPeer, token: UInt64, events: UInt32) {
+        reposesAt = mlr_monotonic_nanoseconds() + Self.restBeforeRepose
         if events & UInt32(MLR_EPOLLOUT) != 0, !peer.sendUnsent() { return drop(peer, token) }
         // Others get their turn after this many; what is left wakes the next round.
         for _ in 0..<16 {
@@ -153,7 +194,11 @@ final class ControlLoop {
         mlr_epoll_control(epoll.rawValue, Int32(MLR_EPOLL_MODIFY), peer.descriptor, events, token)
     }
 
-    private func drop(_ peer: ControlPeer, _ token: UInt64) { unwatch(token, peer.descriptor) }
+    private func drop(_ peer: ControlPeer, _ token: UInt64) {
+        unwatch(token, peer.descriptor)
+        // Nobody is left for whom to serve, nor any way for another to come.
+        if case .connected = control { stopping = (0, []) }
+    }
 
     private func answer(_ bytes: [UInt8], _ descriptors: [SharedDescriptor], from peer: ControlPeer, token: UInt64) {
         var sequence = JSON.null

@@ -8,8 +8,12 @@ internal import Synchronization
 enum GatewayEvent: Sendable, Equatable {
     case drained(service: String, replica: String)
     case upstreamFailed(service: String, replica: String, message: String, count: Int)
+    /// It has whole requests and sends nothing to anybody. Told again as long as that lasts.
+    case upstreamSilent(service: String, replica: String, seconds: Int)
     /// The last client connection of a listener that was closed is gone.
     case listenerEmptied(token: UInt64)
+    /// No client is connected any more.
+    case connectionsEnded
     case stopRequested
 }
 
@@ -24,7 +28,12 @@ extension GatewayEvent {
                 "event": "upstream-failed", "service": .string(service), "replica": .string(replica),
                 "message": .string(message), "count": .integer(Int64(count)),
             ]
-        case .listenerEmptied, .stopRequested: nil
+        case .upstreamSilent(let service, let replica, let seconds):
+            [
+                "event": "upstream-silent", "service": .string(service), "replica": .string(replica),
+                "seconds": .integer(Int64(seconds)),
+            ]
+        case .listenerEmptied, .connectionsEnded, .stopRequested: nil
         }
     }
 }

@@ -39,14 +39,18 @@ final class ServiceDirectory {
 
     private let group: MultiThreadedEventLoopGroup
     private let patience: ClientPatience
+    private let admission: Admission
     private let events: EventInbox
     private var services: [String: ServiceRecord] = [:]
     private(set) var listeners: [String: ListenerRecord] = [:]
     private(set) var replicas: [ReplicaKey: ReplicaRecord] = [:]
     private var nextToken: UInt64 = 0
 
-    init(group: MultiThreadedEventLoopGroup, patience: ClientPatience, events: EventInbox) {
+    init(
+        group: MultiThreadedEventLoopGroup, patience: ClientPatience, admission: Admission, events: EventInbox
+    ) {
         self.patience = patience
+        self.admission = admission
         self.group = group
         self.events = events
     }
@@ -59,13 +63,13 @@ final class ServiceDirectory {
         guard listeners[id] == nil else { throw Refusal(message: "id: listener \(id) is there already") }
         try checkListening(socket)
         let record = service(name)
-        let (events, patience, token) = (events, patience, nextToken)
+        let (events, patience, admission, token) = (events, patience, admission, nextToken)
         nextToken += 1
         let listener = onLoop(record.loop) {
             NIOLoopBound(
                 Listener(
-                    service: record.service.value, port: containerPort, token: token, patience: patience, events: events
-                ),
+                    service: record.service.value, port: containerPort, token: token, patience: patience,
+                    admission: admission, events: events),
                 eventLoop: record.loop)
         }
         let channel = try accept(on: socket, mode: mode, to: listener, loop: record.loop)

@@ -12,6 +12,8 @@ struct ClientPatience: Sendable {
     var answer: TimeAmount = .seconds(300)
     /// After an answer to a request that was not read to its end.
     var lingering: TimeAmount = .seconds(5)
+    /// Without a byte from a replica that has a whole request; the supervisor is told then.
+    var silence: TimeAmount = .seconds(10)
     /// How often a listener looks at its connections.
     var check: TimeAmount = .seconds(10)
 

@@ -24,6 +24,8 @@ final class HTTPClientConnection: ChannelInboundHandler, ListenerConnection {
     private let listener: Listener
     private let channel: any Channel
     let origin: ForwardedOrigin
+    let peer: Admission.Client
+    private(set) var isAdmitted = false
     private var state = State.awaitingHead
     private var stateSince = NIODeadline.now()
     private var lastProgress = NIODeadline.now()
@@ -35,6 +37,7 @@ final class HTTPClientConnection: ChannelInboundHandler, ListenerConnection {
         self.channel = channel
         self.listener = listener
         origin = ForwardedOrigin(channel.remoteAddress)
+        peer = Admission.Client(channel.remoteAddress)
     }
 
     var isWritable: Bool { channel.isWritable }
@@ -53,7 +56,11 @@ final class HTTPClientConnection: ChannelInboundHandler, ListenerConnection {
     // MARK: What comes
 
     func channelActive(context: ChannelHandlerContext) {
-        listener.add(self)
+        switch listener.add(self) {
+        case .overrun: return context.close(promise: nil)
+        case .refused(let reason): return refuse(503, reason, retry: 1)
+        case .admitted: isAdmitted = true
+        }
         if listener.isClosing { return context.close(promise: nil) }
         context.read()
     }
@@ -141,11 +148,11 @@ final class HTTPClientConnection: ChannelInboundHandler, ListenerConnection {
         }
     }
 
-    /// Answers a request that could not be read. Nothing after it can be trusted.
-    private func refuse(_ status: Int, _ reason: String) {
+    /// Answers a request that could not be read, or may not come. Nothing after it is looked at.
+    private func refuse(_ status: Int, _ reason: String, retry: Int? = nil) {
         listener.service.statistics.countAnswer(status)
         listener.service.statistics.ownAnswers += 1
-        let answer = GatewayAnswer(status: status, message: reason)
+        let answer = GatewayAnswer(status: status, message: reason, retryAfter: retry)
         write(answer.bytes(keepsAlive: false, toHead: false))
         linger()
     }
@@ -221,6 +228,7 @@ final class HTTPClientConnection: ChannelInboundHandler, ListenerConnection {
         case .awaitingHead:
             if now - stateSince > patience.head { refuse(408, "the request head took too long to arrive") }
         case .exchanging(let exchange):
+            exchange.lookForSilence(now, patience.silence)
             if exchange.wantsBody, now - lastProgress > patience.body {
                 exchange.fail(408, "the request body took too long to arrive")
             } else if !channel.isWritable, now - lastProgress > patience.answer {

@@ -15,6 +15,8 @@ final class HTTPExchange {
     private var answerHasBegun = false
     private var answerFraming = HTTPFraming.none
     private var keepsAlive = false
+    /// When the replica was last given something of this request.
+    private var lastGiven = NIODeadline.now()
 
     init(_ head: RequestHead, from client: HTTPClientConnection, to service: Service) {
         self.head = head
@@ -78,6 +80,7 @@ final class HTTPExchange {
     private func attach(_ connection: UpstreamConnection, _ replica: Replica) {
         upstream = connection
         self.replica = replica
+        lastGiven = .now()
         connection.begin(self, toHead: head.isHead)
         var out = ByteBufferAllocator().buffer(capacity: head.bytes.readableBytes + 256)
         head.writeForwarded(to: &out, origin: client.origin)
@@ -98,6 +101,7 @@ final class HTTPExchange {
                 case .needsMore: return upstream.flush()
                 case .data(let bytes):
                     service.statistics.bytesIn += UInt64(bytes.readableBytes)
+                    lastGiven = .now()
                     write(bytes, to: upstream)
                 case .end(let trailers):
                     if head.framing == .chunked { upstream.write(try lastChunk(trailers)) }
@@ -133,6 +137,7 @@ final class HTTPExchange {
     // MARK: The answer
 
     func received(_ answer: ResponseHead) {
+        replica?.lastByte = .now()
         if answer.isInterim { return passInterim(answer) }
         if answer.status == 101 { return switchProtocols(answer) }
         service.statistics.firstByte.add(.now() - started)
@@ -160,6 +165,7 @@ final class HTTPExchange {
 
     func receivedBody(_ bytes: ByteBuffer) {
         service.statistics.bytesOut += UInt64(bytes.readableBytes)
+        replica?.lastByte = .now()
         guard answerFraming == .chunked else { return client.write(bytes) }
         var size = ByteBuffer()
         size.writeChunkSize(bytes.readableBytes)
@@ -191,6 +197,15 @@ final class HTTPExchange {
 
     func upstreamWritabilityChanged() { client.readIfWanted() }
     func clientBecameWritable() { upstream?.read() }
+
+    /// A replica that takes requests and answers nobody may hang. It may compute as well, or answer others: the
+    /// supervisor finds out.
+    func lookForSilence(_ now: NIODeadline, _ patience: TimeAmount) {
+        // Nothing is owed while the client has not asked in full, or reads no answer.
+        guard let replica, let upstream, requestIsComplete || !upstream.isWritable, client.isWritable else { return }
+        let since = max(lastGiven, replica.lastByte ?? lastGiven)
+        if now - since > patience { service.upstreamIsSilent(replica, for: now - since) }
+    }
 
     // MARK: Upgrades
 

@@ -6,6 +6,8 @@ final class TCPClientConnection: ChannelInboundHandler, ListenerConnection {
 
     private let listener: Listener
     private let channel: any Channel
+    let peer: Admission.Client
+    private(set) var isAdmitted = false
     private var search: UpstreamSearch?
     private var isJoined = false
     /// Nothing is read before there is somebody to pass it to, except by the event loop itself when the client has
@@ -16,11 +18,12 @@ final class TCPClientConnection: ChannelInboundHandler, ListenerConnection {
     init(_ channel: any Channel, listener: Listener) {
         self.channel = channel
         self.listener = listener
+        peer = Admission.Client(channel.remoteAddress)
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        listener.add(self)
-        if listener.isClosing { return context.close(promise: nil) }
+        isAdmitted = listener.add(self) == .admitted
+        if !isAdmitted || listener.isClosing { return context.close(promise: nil) }
         let search = UpstreamSearch(listener.service, port: listener.port) { [self] outcome in
             self.search = nil
             found(outcome)

@@ -18,6 +18,9 @@ final class Replica {
     let sockets: SocketStock
     let pool: UpstreamPool
     var failures = FailureReport()
+    var silences = FailureReport()
+    /// When something of an answer last came from it.
+    var lastByte: NIODeadline?
 
     init(name: String, state: ReplicaState, sockets: SocketStock, loop: any EventLoop) {
         self.name = name

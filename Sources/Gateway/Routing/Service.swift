@@ -104,6 +104,12 @@ final class Service {
         events.post(.upstreamFailed(service: name, replica: replica.name, message: message, count: count))
     }
 
+    func upstreamIsSilent(_ replica: Replica, for time: TimeAmount) {
+        guard !replica.isRemoved, replica.silences.count(at: .now()) != nil else { return }
+        let seconds = Int(time.nanoseconds / 1_000_000_000)
+        events.post(.upstreamSilent(service: name, replica: replica.name, seconds: seconds))
+    }
+
     private func grant(_ replica: Replica, to request: HeldRequest) {
         replica.inFlight += 1
         request.grant(replica)
@@ -168,6 +174,7 @@ final class Service {
                 "replica": .string(replica.name), "state": .string(replica.state.rawValue),
                 "inFlight": .integer(Int64(replica.inFlight)),
                 "idleConnections": .integer(Int64(replica.pool.count)),
+                "quietSeconds": replica.lastByte.map { .number(Double((.now() - $0).nanoseconds) / 1e9) } ?? .null,
             ]
         }
         let own: [(name: String, value: JSON)] = [

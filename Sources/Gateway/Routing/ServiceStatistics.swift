@@ -15,6 +15,8 @@ struct ServiceStatistics: Sendable {
     var retries: UInt64 = 0
     var connections = 0
     var connectionsAccepted: UInt64 = 0
+    /// Those that were too many for the gateway or for their client.
+    var connectionsRefused: UInt64 = 0
     /// Body bytes towards the service and towards the clients; all bytes in TCP mode and after an upgrade.
     var bytesIn: UInt64 = 0
     var bytesOut: UInt64 = 0
@@ -38,6 +40,7 @@ struct ServiceStatistics: Sendable {
             ("retries", number(retries)),
             ("connections", .integer(Int64(connections))),
             ("connectionsAccepted", number(connectionsAccepted)),
+            ("connectionsRefused", number(connectionsRefused)),
             ("bytesIn", number(bytesIn)),
             ("bytesOut", number(bytesOut)),
             ("queueWait", queueWait.json),

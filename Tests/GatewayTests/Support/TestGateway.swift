@@ -13,7 +13,10 @@ final class TestGateway {
     private let ended = SharedFlag()
     private(set) var control: ControlClient
 
-    init(drainTimeout: Double = 10, threads: Int = 1, patience: ClientPatience = .standard) throws {
+    init(
+        drainTimeout: Double = 10, threads: Int = 1, patience: ClientPatience = .standard,
+        connections: ConnectionLimits = ConnectionLimits(total: 4096, perClient: 4096)
+    ) throws {
         path = "/tmp/mlrun-gateway-test.\(File.randomName()).sock"
         let socket = SharedDescriptor(
             taking: try check(mlr_socket(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), 0), "create a socket"))
@@ -23,7 +26,8 @@ final class TestGateway {
         configuration.drainTimeout = drainTimeout
         configuration.threads = threads
         configuration.patience = patience
-        gateway = try Gateway(control: socket, configuration: configuration)
+        configuration.connections = connections
+        gateway = try Gateway(control: .listening(socket), configuration: configuration)
         inBackground { [gateway, ended] in
             do { try gateway.run() } catch { fatalError("the gateway ended: \(error)") }
             ended.set()
@@ -110,6 +114,8 @@ final class ControlClient {
     private var sequence: Int64 = 0
     /// Events that came while an answer was waited for.
     private(set) var events: [JSON] = []
+
+    init(_ socket: SharedDescriptor) { self.socket = socket }
 
     init(_ path: String) throws {
         socket = SharedDescriptor(

@@ -13,9 +13,11 @@ final class TestSocket: Sendable {
 
     init(taking descriptor: Int32) { owned = SharedDescriptor(taking: descriptor) }
 
-    static func connect(_ port: UInt16) throws -> TestSocket {
+    /// - Parameter address: the client's own; by default the kernel chooses 127.0.0.1.
+    static func connect(_ port: UInt16, from address: UInt32? = nil) throws -> TestSocket {
         let socket = TestSocket(
             taking: try check(mlr_socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0), "create a socket"))
+        if let address { try check(mlr_bind_ipv4(socket.descriptor, address, 0), "bind") }
         try check(mlr_connect_ipv4(socket.descriptor, 0x7f00_0001, port), "connect")
         mlr_set_socket_option(socket.descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         return socket
