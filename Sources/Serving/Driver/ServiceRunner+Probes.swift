@@ -65,7 +65,18 @@ extension ServiceRunner {
     }
 
     private func answered(_ replica: ReplicaRuntime, _ attempt: Int, _ kind: ProbeKind, _ answer: ProbeAnswer) {
-        report(replica.record.id, attempt, .probed(kind, answer, activity(replica)))
+        let id = replica.record.id
+        guard kind == .liveness, !answer.showsLife else {
+            return report(id, attempt, .probed(kind, answer, activity(replica)))
+        }
+        // It may be too busy with its clients to answer, and who passes its answers on knows.
+        let generation = replica.probeGeneration
+        context.gateway.quietTime(of: id) { [weak self, weak replica] quiet in
+            guard let self, let replica, replica.probeGeneration == generation else { return }
+            var activity = activity(replica) ?? Activity()
+            activity.quietFor = quiet
+            report(id, attempt, .probed(kind, answer, activity))
+        }
     }
 
     /// The replica's work since its launch: what tells a slow start from a stuck one.

@@ -134,8 +134,8 @@ public struct ReplicaState: Sendable, Equatable {
         var excludedCandidates: Set<Int> = []
         var lastActivity: Activity?
         var lastActivityAt: MonotonicTime?
-        /// What the gateway had passed on when liveness was last asked for.
-        var responseBytes: Int64?
+        /// When it was found to answer its questions no more, while that lasts.
+        var suspectSince: MonotonicTime?
         /// A readiness question was brought forward and is not answered yet.
         var isHurried = false
         var progressAt: MonotonicTime?
@@ -182,14 +182,14 @@ public struct Activity: Sendable, Equatable {
     public var bytesRead: Int64
     /// Lines or bytes of log, whichever is cheaper to count.
     public var logOutput: Int64
-    /// Bytes the gateway passed from the replica to clients.
-    public var responseBytes: Int64
+    /// How long ago the gateway had anything from the replica for a client; nil where it never had, or is not there.
+    public var quietFor: Duration?
 
-    public init(cpu: Int64 = 0, bytesRead: Int64 = 0, logOutput: Int64 = 0, responseBytes: Int64 = 0) {
+    public init(cpu: Int64 = 0, bytesRead: Int64 = 0, logOutput: Int64 = 0, quietFor: Duration? = nil) {
         self.cpu = cpu
         self.bytesRead = bytesRead
         self.logOutput = logOutput
-        self.responseBytes = responseBytes
+        self.quietFor = quietFor
     }
 }
 

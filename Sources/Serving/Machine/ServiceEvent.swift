@@ -35,4 +35,6 @@ public enum ReplicaEvent: Sendable, Equatable {
     case drained
     /// The gateway could not connect to it, or it broke a connection.
     case upstreamFailed(String)
+    /// It has requests, and the gateway had nothing from it for so long.
+    case upstreamSilent(Duration)
 }

@@ -34,7 +34,7 @@ public struct ServiceRules: Sendable, Equatable {
         /// Asked every ``ProbeTiming/period`` once the replica is ready.
         case check(ProbeCheck)
         /// Asked only while a replica that was ready is unready, through the contract that its start found. Any
-        /// answer at all proves life.
+        /// answer at all proves life, and so does work, up to ``ProbeTiming/longestWork``.
         case onSuspicion
     }
 
@@ -84,6 +84,9 @@ public struct ProbeTiming: Sendable, Equatable {
     public static let readiness = ProbeTiming(period: .seconds(2), timeout: .seconds(2), failures: 2)
     /// Restarted after three failures.
     public static let liveness = ProbeTiming(period: .seconds(10), timeout: .seconds(5), failures: 3)
+    /// How long a server that nobody gave a liveness probe may work hard without answering: many take one request at a
+    /// time, and answer no question meanwhile.
+    public static let longestWork = Duration.seconds(600)
 }
 
 /// How fast a replica that keeps ending is started again.

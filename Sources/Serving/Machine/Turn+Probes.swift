@@ -4,7 +4,7 @@ extension Turn {
         guard state.replicas[index].observations.probing.remove(kind) != nil else { return }
         switch (kind, state.replicas[index].phase) {
         case (.startup, .starting), (.startup, .warming): startupAnswered(index, answer, activity)
-        case (.readiness, .ready), (.readiness, .unready): readinessAnswered(index, answer)
+        case (.readiness, .ready), (.readiness, .unready): readinessAnswered(index, answer, activity)
         case (.liveness, .ready), (.liveness, .unready): livenessAnswered(index, answer, activity)
         default: break
         }
@@ -66,16 +66,19 @@ extension Turn {
     }
 
     private mutating func noteProgress(_ index: Int, _ activity: Activity?) {
-        guard let activity else { return }
+        if noteWork(index, activity) { state.replicas[index].observations.progressAt = now }
+    }
+
+    /// Whether the replica has worked since this was last asked: used a processor, read files, written to its log.
+    private mutating func noteWork(_ index: Int, _ activity: Activity?) -> Bool {
+        guard let activity else { return false }
         let seen = state.replicas[index].observations.lastActivity
         let seenAt = state.replicas[index].observations.lastActivityAt ?? state.replicas[index].launchedAt ?? now
         let before = seen ?? Activity()
-        let busy = Double(activity.cpu - before.cpu) > Double((now - seenAt).wholeNanoseconds) * rules.startup.busyShare
-        if busy || activity.bytesRead > before.bytesRead || activity.logOutput > before.logOutput {
-            state.replicas[index].observations.progressAt = now
-        }
         state.replicas[index].observations.lastActivity = activity
         state.replicas[index].observations.lastActivityAt = now
+        let busy = Double(activity.cpu - before.cpu) > Double((now - seenAt).wholeNanoseconds) * rules.startup.busyShare
+        return busy || activity.bytesRead > before.bytesRead || activity.logOutput > before.logOutput
     }
 
     // MARK: Readiness
@@ -116,7 +119,7 @@ extension Turn {
         ask(index, .readiness, check, timeout: timeout, after: delay)
     }
 
-    private mutating func readinessAnswered(_ index: Int, _ answer: ProbeAnswer) {
+    private mutating func readinessAnswered(_ index: Int, _ answer: ProbeAnswer, _ activity: Activity?) {
         guard let (check, _) = readinessCheck(index) else { return }
         state.replicas[index].observations.isHurried = false
         let verdict = check.verdict(of: answer)
@@ -127,6 +130,8 @@ extension Turn {
             return
         }
         let text = verdict.text ?? ""
+        // What liveness is measured from, if it comes to that.
+        _ = noteWork(index, activity)
         state.replicas[index].observations.readinessFailures += 1
         state.replicas[index].observations.lastProbeText = text
         if state.replicas[index].phase == .ready,
@@ -143,6 +148,7 @@ extension Turn {
     private mutating func recover(_ index: Int) {
         state.replicas[index].phase = .ready
         state.replicas[index].observations.livenessFailures = 0
+        state.replicas[index].observations.suspectSince = nil
         state.replicas[index].observations.lastProbeText = nil
         emit(.recovered, index, "\(id(index)) is ready again")
         armForgetting(index)
@@ -156,6 +162,11 @@ extension Turn {
         else { return }
         state.replicas[index].observations.isHurried = true
         askReadiness(index, after: .zero)
+    }
+
+    /// It may hang, compute or wait: only where nobody asks all the time this is a reason to ask.
+    mutating func upstreamSilent(_ index: Int) {
+        if !asksPeriodically { upstreamFailed(index) }
     }
 
     // MARK: Liveness
@@ -177,6 +188,7 @@ extension Turn {
     private mutating func suspect(_ index: Int) {
         guard case .onSuspicion = rules.liveness else { return }
         state.replicas[index].observations.livenessFailures = 0
+        state.replicas[index].observations.suspectSince = now
         askLiveness(index)
     }
 
@@ -185,11 +197,14 @@ extension Turn {
         let isExplicit = rules.liveness == .check(check)
         if !isExplicit, state.replicas[index].phase == .ready { return }
         let alive = isExplicit ? check.verdict(of: answer).isPass : answer.showsLife
-        let answersFlow = isAnswering(index, activity)
+        let works = noteWork(index, activity)
         if alive {
             state.replicas[index].observations.livenessFailures = 0
+            state.replicas[index].observations.suspectSince = now
             state.replicas[index].provedLife = true
-        } else if !answersFlow, isExpectedToLive(index, isExplicit) {
+        } else if !isExplicit, works, mayWorkOn(index) {
+            state.replicas[index].observations.livenessFailures = 0
+        } else if !answersClients(activity), isExpectedToLive(index, isExplicit) {
             state.replicas[index].observations.livenessFailures += 1
             let text = check.verdict(of: answer).text ?? "\(check.question) had no answer"
             if state.replicas[index].observations.livenessFailures >= ProbeTiming.liveness.failures {
@@ -201,13 +216,15 @@ extension Turn {
         askLiveness(index)
     }
 
-    /// Whether response bytes were passed on since the last question: a server that answers its clients is alive, even
-    /// if a long computation keeps it from answering its health question.
-    private mutating func isAnswering(_ index: Int, _ activity: Activity?) -> Bool {
-        let before = state.replicas[index].observations.responseBytes
-        guard let bytes = activity?.responseBytes else { return false }
-        state.replicas[index].observations.responseBytes = bytes
-        return before.map { bytes > $0 } ?? false
+    /// Whether response bytes were passed on within the last period: a server that answers its clients is alive, even if
+    /// a long computation keeps it from answering its health question.
+    private func answersClients(_ activity: Activity?) -> Bool {
+        activity?.quietFor.map { $0 < ProbeTiming.liveness.period } ?? false
+    }
+
+    private func mayWorkOn(_ index: Int) -> Bool {
+        guard let since = state.replicas[index].observations.suspectSince else { return true }
+        return now - since < ProbeTiming.longestWork
     }
 
     /// With no readiness probe nobody knows when a server has started: until its liveness probe has passed once, it

@@ -40,6 +40,7 @@ struct Turn {
         case .timer(let timer): fired(index, timer)
         case .drained: drained(index)
         case .upstreamFailed: upstreamFailed(index)
+        case .upstreamSilent: upstreamSilent(index)
         }
     }
 

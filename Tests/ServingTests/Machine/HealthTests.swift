@@ -85,6 +85,63 @@ struct HealthTests {
         }
     }
 
+    @Test("silence towards clients makes it ask; a server that answers then is left in peace")
+    func silence() {
+        var service = automatic()
+        service.send(.upstreamSilent(.seconds(12)))
+        #expect(service.asked(.readiness)?.after == .zero)
+        service.answer(.readiness, ServiceUnderTest.ok)
+        #expect(service.phase == .ready)
+        #expect(service.asked(.readiness) == nil)
+        service.send(.upstreamSilent(.seconds(22)))
+        #expect(service.asked(.readiness) != nil)
+        service.answer(.readiness, .timedOut)
+        service.answer(.readiness, .timedOut)
+        #expect(service.phase == .unready)
+    }
+
+    @Test("where readiness is asked all the time, silence asks nothing more")
+    func silenceWithProbe() {
+        var service = ServiceUnderTest()
+        service.becomeReady()
+        service.send(.upstreamSilent(.seconds(12)))
+        #expect(service.actions.isEmpty)
+    }
+
+    @Test("a suspect that works is given ten minutes, then counted like any other")
+    func busySuspect() {
+        var service = automatic()
+        service.send(.upstreamSilent(.seconds(12)))
+        var cpu: Int64 = 5_000_000_000
+        service.answer(.readiness, .timedOut, activity: Activity(cpu: cpu))
+        service.answer(.readiness, .timedOut, activity: Activity(cpu: cpu))
+        func work(_ service: inout ServiceUnderTest) {
+            service.wait(.seconds(15))
+            cpu += 2_000_000_000
+            service.answer(.liveness, .timedOut, activity: Activity(cpu: cpu))
+        }
+        for _ in 0..<39 { work(&service) }
+        #expect(service.phase == .unready)
+        for _ in 0..<2 { work(&service) }
+        #expect(service.phase == .unready)
+        work(&service)
+        #expect(service.phase == .stopping)
+    }
+
+    @Test("a suspect that did much before and nothing since is no working one")
+    func idleSuspect() {
+        var service = automatic()
+        service.send(.upstreamSilent(.seconds(12)))
+        let activity = Activity(cpu: 3_600_000_000_000, bytesRead: 1 << 40, logOutput: 1 << 20)
+        service.answer(.readiness, .timedOut, activity: activity)
+        service.answer(.readiness, .timedOut, activity: activity)
+        for _ in 0..<3 {
+            service.wait(.seconds(15))
+            service.answer(.liveness, .timedOut, activity: activity)
+        }
+        #expect(service.phase == .stopping)
+    }
+
     @Test("a suspect that answers badly is alive")
     func suspicionCleared() {
         var service = automatic()
@@ -117,11 +174,9 @@ struct HealthTests {
         var service = ServiceUnderTest(
             ServiceRules(readiness: .check(ServiceUnderTest.http), liveness: .check(ServiceUnderTest.tcp)))
         service.becomeReady()
-        for bytes in 1...10 {
-            service.answer(.liveness, .timedOut, activity: Activity(responseBytes: Int64(bytes)))
-        }
+        for _ in 0..<10 { service.answer(.liveness, .timedOut, activity: Activity(quietFor: .seconds(9))) }
         #expect(service.phase == .ready)
-        for _ in 0..<3 { service.answer(.liveness, .timedOut, activity: Activity(responseBytes: 10)) }
+        for _ in 0..<3 { service.answer(.liveness, .timedOut, activity: Activity(quietFor: .seconds(10))) }
         #expect(service.phase == .stopping)
     }
 

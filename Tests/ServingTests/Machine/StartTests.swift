@@ -100,7 +100,7 @@ struct StartTests {
         "processor time, bytes read and log output are progress, a trickle of processor time is not",
         arguments: [
             (Activity(cpu: 40_000_000_000), true), (Activity(cpu: 10_000_000_000), false),
-            (Activity(bytesRead: 1), true), (Activity(logOutput: 1), true), (Activity(responseBytes: 1), false),
+            (Activity(bytesRead: 1), true), (Activity(logOutput: 1), true), (Activity(quietFor: .zero), false),
         ])
     func progress(activity: Activity, counts: Bool) {
         var service = ServiceUnderTest()
