@@ -21,7 +21,7 @@ extension ContainerBuilder {
         if settings.usesInit {
             guard facts.initProgram != nil else {
                 throw BuildError(
-                    "init", "this installation has no init program", remedy: "start the service without --init")
+                    "init", "mlrun-init is not beside this program", remedy: "install it there, or leave --init out")
             }
             command = [initPath, "--"] + command
         }

@@ -12,6 +12,7 @@ public enum ContainerBuilder {
     public static func build(
         _ image: ImageConfiguration, _ settings: ServiceSettings, _ facts: BuildFacts
     ) throws(BuildError) -> ContainerBuild {
+        try checkImage(image)
         let capabilities = try capabilities(settings, facts)
         var process = RuntimeSpec.Process(args: try arguments(image, settings, facts), cwd: "/")
         process.cwd = settings.workingDirectory ?? (image.workingDirectory.isEmpty ? "/" : image.workingDirectory)
@@ -51,6 +52,20 @@ public enum ContainerBuilder {
         return ContainerBuild(
             spec: spec, user: settings.user ?? image.user, stopSignal: try stopSignal(image, settings),
             processors: resources.cpu?.cpus)
+    }
+
+    /// What an image says becomes arguments of system calls, which end at a zero byte.
+    private static func checkImage(_ image: ImageConfiguration) throws(BuildError) {
+        let lists = [
+            ("Env", image.environment), ("Entrypoint", image.entrypoint), ("Cmd", image.command),
+            ("Volumes", image.volumes), ("WorkingDir", [image.workingDirectory]), ("User", [image.user]),
+        ]
+        for (field, values) in lists {
+            guard let value = values.first(where: { $0.utf8.contains(0) }) else { continue }
+            throw BuildError(
+                "image", "the image's \(field) holds a zero byte, in \(value.prefix { $0 != "\0" })…",
+                remedy: "make the image again without it")
+        }
     }
 
     static func hostname(_ settings: ServiceSettings, _ facts: BuildFacts) -> String {

@@ -31,10 +31,15 @@ final class PortListener {
     static func bind(service: String, port: PublishedPort) throws(ControlError) -> PortListener {
         do throws(SystemError) {
             let type = Int32(SOCK_STREAM.rawValue) | Int32(MLR_SOCK_NONBLOCK)
-            let socket = SharedDescriptor(taking: try check(mlr_socket(AF_INET, type, 0), "create a socket"))
+            let domain = port.isIPv6 ? AF_INET6 : AF_INET
+            let socket = SharedDescriptor(taking: try check(mlr_socket(domain, type, 0), "create a socket"))
             try check(mlr_set_socket_option(socket.rawValue, SOL_SOCKET, SO_REUSEADDR, 1), "set SO_REUSEADDR")
-            let place = "\(port.hostIP ?? "0.0.0.0"):\(port.hostPort)"
-            try check(mlr_bind_ipv4(socket.rawValue, address(port.hostIP), port.hostPort), "listen on", path: place)
+            let place = "\(port.shownIP):\(port.hostPort)"
+            let bound =
+                port.isIPv6
+                ? mlr_bind_ipv6(socket.rawValue, port.hostIP ?? "::", port.hostPort)
+                : mlr_bind_ipv4(socket.rawValue, address(port.hostIP), port.hostPort)
+            try check(bound, "listen on", path: place)
             try check(mlr_listen(socket.rawValue, backlog), "listen on", path: place)
             return try PortListener(service: service, port: port, socket: socket)
         } catch {
@@ -49,6 +54,10 @@ final class PortListener {
                 throw ControlError(
                     "\(port.hostIP ?? "0.0.0.0") is no address of this host",
                     remedy: "leave the address out of -p, or use one that ip address shows")
+            case Errno(rawValue: EAFNOSUPPORT):
+                throw ControlError(
+                    "this host has no IPv6, so \(port.shownIP) cannot be published on",
+                    remedy: "leave the address out of -p, or use an IPv4 one")
             default: throw ControlError(error)
             }
         }

@@ -32,13 +32,12 @@ extension ServiceRunner {
 
     var ports: [JSON] {
         settings.ports.map { port in
-            let address = port.hostIP == nil || port.hostIP == "0.0.0.0" ? "127.0.0.1" : port.hostIP ?? "127.0.0.1"
             var object = JSONObject([
                 ("hostIP", .string(port.hostIP ?? "0.0.0.0")), ("hostPort", .integer(Int64(port.hostPort))),
                 ("containerPort", .integer(Int64(port.containerPort))), ("protocol", .string(port.transport.rawValue)),
             ])
             let scheme = port.transport == .http ? "http" : "tcp"
-            object["url"] = .string("\(scheme)://\(address):\(port.hostPort)")
+            object["url"] = .string("\(scheme)://\(port.localAddress):\(port.hostPort)")
             return .object(object)
         }
     }

@@ -19,6 +19,9 @@ extension ServiceSettings {
         for (index, variable) in environment.enumerated() where !variable.dropFirst().contains("=") {
             problem("environment[\(index)]", "\"\(variable)\" is not in the form NAME=value")
         }
+        for path in Self.zeroBytes(in: json, path: "") {
+            problem(path, "holds a zero byte, with which no program can be given it")
+        }
         portProblems(problem)
         mountProblems(problem)
         limitProblems(problem)
@@ -37,13 +40,10 @@ extension ServiceSettings {
     }
 
     private func portProblems(_ problem: (String, String) -> Void) {
-        var seen: [String: Int] = [:]
         for (index, port) in ports.enumerated() where port.hostPort != 0 {
-            let addresses = ["\(port.hostIP ?? "0.0.0.0"):\(port.hostPort)", "0.0.0.0:\(port.hostPort)"]
-            if let first = addresses.compactMap({ seen[$0] }).first {
+            if let first = ports[..<index].firstIndex(where: { $0.collides(with: port) }) {
                 problem("ports[\(index)]", "port \(port.hostPort) of the host is also published by ports[\(first)]")
             }
-            seen[addresses[0]] = index
         }
         if network == .host, replicas > 1 {
             problem("replicas", "with the host's network only one replica can listen on a port")
@@ -104,6 +104,23 @@ extension ServiceSettings {
         }
         for (index, limit) in ulimits.enumerated() where !ResourceUlimit.names.contains(limit.name) {
             problem("ulimits[\(index)]", "\"\(limit.name)\" is no resource")
+        }
+    }
+
+    /// The places of all texts that hold a zero byte. What is handed to the kernel ends there, so that it would mean
+    /// something else than what was checked.
+    static func zeroBytes(in json: JSON, path: String) -> [String] {
+        switch json {
+        case .string(let text): return text.utf8.contains(0) ? [path] : []
+        case .array(let elements):
+            return elements.enumerated().flatMap { zeroBytes(in: $0.element, path: "\(path)[\($0.offset)]") }
+        case .object(let object):
+            return object.members.flatMap { member -> [String] in
+                let place = path.isEmpty ? member.name : "\(path).\(member.name)"
+                if member.name.utf8.contains(0) { return [place.filter { $0 != "\0" }] }
+                return zeroBytes(in: member.value, path: place)
+            }
+        case .null, .bool, .integer, .unsigned, .number: return []
         }
     }
 

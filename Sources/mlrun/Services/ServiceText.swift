@@ -18,7 +18,8 @@ enum ServiceText {
     /// `0.0.0.0:8000->8000/http` a published port.
     static func ports(_ service: JSON) -> String {
         (service["ports"]?.array ?? []).map { port in
-            let host = "\(port["hostIP"]?.string ?? ""):\(port["hostPort"]?.int ?? 0)"
+            let address = port["hostIP"]?.string ?? ""
+            let host = "\(address.contains(":") ? "[\(address)]" : address):\(port["hostPort"]?.int ?? 0)"
             return "\(host)->\(port["containerPort"]?.int ?? 0)/\(port["protocol"]?.string ?? "")"
         }.joined(separator: ", ")
     }

@@ -53,6 +53,18 @@ struct ServiceSettingsTests {
         return settings
     }
 
+    @Test("a zero byte anywhere is found with its place, also in the name of a label")
+    func zeroBytes() throws {
+        var settings = try Self.full()
+        #expect(settings.problems().isEmpty, "\(settings.problems())")
+        settings.environment = ["A=b", "C=\0"]
+        settings.arguments = ["a\0b"]
+        settings.labels = ["a\0b": "c"]
+        settings.volumes[0].source = "/a\0"
+        let places = Set(settings.problems().map(\.path))
+        #expect(places == ["environment[1]", "arguments[0]", "labels.ab", "volumes[0]"], "\(places)")
+    }
+
     @Test("every member survives JSON, and so do the defaults")
     func roundTrip() throws {
         for settings in [
@@ -81,6 +93,22 @@ struct ServiceSettingsTests {
 
     @Test("valid settings have no problems")
     func valid() throws { #expect(try Self.full().problems() == []) }
+
+    @Test("ports collide where the kernel would say so: not across IPv4 and IPv6, nor on addresses of their own")
+    func collisions() throws {
+        func collide(_ one: String, _ two: String) throws -> Bool {
+            let ports = [try PublishedPort(parsing: one), try PublishedPort(parsing: two)]
+            #expect(ports[0].collides(with: ports[1]) == ports[1].collides(with: ports[0]))
+            return ports[0].collides(with: ports[1])
+        }
+        #expect(try collide("80:1", "127.0.0.1:80:2"))
+        #expect(try collide("[::]:80:1", "[::1]:80:2"))
+        #expect(try collide("127.0.0.1:80:1", "127.0.0.1:80:2"))
+        #expect(try !collide("127.0.0.1:80:1", "127.0.0.2:80:1"))
+        #expect(try !collide("80:1", "[::]:80:1"))
+        #expect(try !collide("127.0.0.1:80:1", "[::1]:80:1"))
+        #expect(try !collide("80:1", "81:1"))
+    }
 
     @Test("all problems are found at once, each with its place")
     func problems() throws {

@@ -14,6 +14,11 @@ struct TextTests {
             ("127.0.0.1:80:8000", PublishedPort(hostIP: "127.0.0.1", hostPort: 80, containerPort: 8000)),
             ("127.0.0.1::8000", PublishedPort(hostIP: "127.0.0.1", hostPort: 0, containerPort: 8000)),
             ("0:8000", PublishedPort(hostPort: 0, containerPort: 8000)),
+            ("[::1]:80:8000", PublishedPort(hostIP: "::1", hostPort: 80, containerPort: 8000)),
+            (
+                "[2001:DB8:0::1]::8000/tcp",
+                PublishedPort(hostIP: "2001:db8::1", hostPort: 0, containerPort: 8000, transport: .tcp)
+            ),
         ])
     func ports(text: String, port: PublishedPort) throws {
         #expect(try PublishedPort(parsing: text) == port)
@@ -31,7 +36,11 @@ struct TextTests {
             ("80:80/udp", "udp is not forwarded to a service, only http and tcp are"),
             ("80:80/x", "\"x\" is no protocol"), ("300.1.1.1:80:80", "\"300.1.1.1\" is no IPv4 address"),
             ("01.1.1.1:80:80", "\"01.1.1.1\" is no IPv4 address"), ("1:2:3:4", "it has more than three parts"),
-            ("[::1]:80:80", "an IPv6 address cannot be published on, only IPv4"),
+            ("[::1:80:80", "the address has no closing bracket"), ("[::x]:80:80", "\"::x\" is no IPv6 address"),
+            ("[fe80::1%eth0]:80:80", "\"fe80::1%eth0\" is no IPv6 address"),
+            ("[::1]:80", "behind the address, host:container is missing"),
+            ("[::1]80:80", "behind the address, host:container is missing"),
+            ("[::1]:80:80:80", "it has more than three parts"),
             ("+80:80", "the host port \"+80\" is no number from 0 to 65535"),
         ])
     func badPorts(text: String, reason: String) {
