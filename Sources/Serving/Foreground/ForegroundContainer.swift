@@ -15,6 +15,9 @@ public struct ForegroundContainer: Sendable {
     private let files: ReplicaFiles
     private let cgroup: Cgroup
     private let place: Place
+    private let published: ForegroundPorts?
+    /// Its published ports, with the numbers that the kernel chose.
+    public let ports: [PublishedPort]
 
     /// Launches a container from an image in the store; returns when its program runs. A program that does so without a
     /// user namespace calls `SealedProgram.enter()` first, or the container could overwrite it.
@@ -25,7 +28,14 @@ public struct ForegroundContainer: Sendable {
         _ settings: ServiceSettings, _ image: ImageRecord, _ streams: ReplicaCommand.Streams,
         _ directories: MLRunDirectories
     ) throws(ControlError) -> ForegroundContainer {
+        let problems = settings.problems()
+        if !problems.isEmpty {
+            throw ControlError(
+                "the settings are not valid: \(problems.map(\.description).joined(separator: "; "))",
+                remedy: "correct them and run it again")
+        }
         try ReplicaNetwork.check(settings)
+        let listeners = try ForegroundPorts.bind(settings.ports)
         let place = try Place.take(directories)
         let host = try HostSnapshot(directories)
         // A program that was killed has left its container running: nobody else may get its range of ids before it is gone.
@@ -45,8 +55,11 @@ public struct ForegroundContainer: Sendable {
             do throws(LaunchError) { process = try Launcher.launch(prepared.request) } catch {
                 throw network?.failure ?? ContainerAssembly.failure(error)
             }
+            let published =
+                listeners.isEmpty ? nil : try ForegroundPorts.open(listeners, process, settings, files)
             return ForegroundContainer(
-                process: process, warnings: prepared.warnings, files: files, cgroup: cgroup, place: place)
+                process: process, warnings: prepared.warnings, files: files, cgroup: cgroup, place: place,
+                published: published, ports: listeners.map(\.port))
         } catch {
             try? Self.remove(files, cgroup)
             throw error
@@ -61,7 +74,7 @@ public struct ForegroundContainer: Sendable {
     private static func slot(ofName name: String) -> Int? {
         guard name.hasPrefix(namePrefix) else { return nil }
         let slot = name.dropFirst(namePrefix.count).split(separator: "-").first.flatMap { Int($0) }
-        return slot.flatMap { Place.slots.contains($0) ? $0 : nil }
+        return slot.flatMap { HostIDRegistry.ranges.contains($0) ? $0 : nil }
     }
 
     /// Ends and removes the containers of programs that were killed before they could do it themselves.
@@ -95,7 +108,10 @@ public struct ForegroundContainer: Sendable {
     }
 
     /// Ends what is left of the container and removes what it wrote.
-    public func remove() throws(ControlError) { try Self.remove(files, cgroup) }
+    public func remove() throws(ControlError) {
+        published?.end()
+        try Self.remove(files, cgroup)
+    }
 
     private static func remove(_ files: ReplicaFiles, _ cgroup: Cgroup) throws(ControlError) {
         do throws(CgroupError) {
@@ -121,12 +137,10 @@ public struct ForegroundContainer: Sendable {
         let slot: Int
         private let lock: FileLock
 
-        /// Above those that the supervisor gives, which begin at 0.
-        static let slots = 12_288..<16_384
-
         /// Nil when another program has it.
         init?(trying slot: Int, _ directories: MLRunDirectories) throws(SystemError) {
-            guard let lock = try FileLock(trying: "\(directories.state)/ranges/\(slot)", exclusive: true) else {
+            try File.makeDirectories("\(directories.locks)/ranges", mode: 0o700)
+            guard let lock = try FileLock(trying: "\(directories.locks)/ranges/\(slot)", exclusive: true) else {
                 return nil
             }
             self.slot = slot
@@ -134,15 +148,18 @@ public struct ForegroundContainer: Sendable {
         }
 
         static func take(_ directories: MLRunDirectories) throws(ControlError) -> Place {
-            do throws(SystemError) {
-                try File.makeDirectories("\(directories.state)/ranges", mode: 0o700)
-                for slot in slots {
-                    if let place = try Place(trying: slot, directories) { return place }
+            let registry = HostIDRegistry(directories, .foreground)
+            var slots = try registry.owned()
+            while true {
+                do throws(SystemError) {
+                    for slot in slots {
+                        if let place = try Place(trying: slot, directories) { return place }
+                    }
+                } catch {
+                    throw ControlError(error, remedy: "run mlrun as root, or set MLRUN_ROOT to a directory you own")
                 }
-            } catch {
-                throw ControlError(error, remedy: "run mlrun as root, or set MLRUN_STATE to a directory you own")
+                slots = try registry.acquire()
             }
-            throw ControlError("\(slots.count) containers run in the foreground, which is all there are ids for")
         }
     }
 }

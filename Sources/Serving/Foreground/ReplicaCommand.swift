@@ -80,6 +80,7 @@ public struct ReplicaCommand: Sendable {
     ) throws(ControlError) -> ContainerBuild {
         var settings = try ServiceSettings.recorded(ServiceFiles(directories, name: replica.service))
         settings.entrypoint = []
+        settings.usesInit = false
         settings.arguments = arguments
         settings.environment += environment
         if let workingDirectory { settings.workingDirectory = workingDirectory }

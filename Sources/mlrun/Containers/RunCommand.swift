@@ -9,10 +9,11 @@ struct RunCommand: AsyncParsableCommand {
         commandName: "run",
         abstract: "Run a command in a new container in the foreground; ends with the command's exit code.",
         discussion: """
-            The container needs no mlrund and is forgotten when it ends, with what it wrote. Ports are published only by \
-            `mlrun start`; with --network host the container listens on the host itself. Options stand before the image; what \
+            The container needs no mlrund and is forgotten when it ends, with what it wrote. Its published ports lead to it as \
+            long as it runs; requests that come before it listens are answered with 502. Options stand before the image; what \
             follows it is the command:
               mlrun run --rm -it debian:12 bash
+              mlrun run --rm -p 8000 model:v1
             """)
 
     @Flag(help: "Accepted as Docker writes it: what runs in the foreground is always removed when it ends.")
@@ -35,11 +36,6 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let streams = try attachment.streams()
-        if let port = options.publish.first {
-            throw CommandFailure(
-                "a container in the foreground publishes no ports, so -p \(port) cannot be had",
-                remedy: "use `mlrun start`, or --network host", exitCode: 125)
-        }
         if options.userns == .host { try SealedProgram.enter() }
         _ = try options.settings(image: ServiceSettings.ImageIdentity(reference: "x"), arguments: arguments)
         let host = try ModelHost()
@@ -54,6 +50,9 @@ struct RunCommand: AsyncParsableCommand {
             arguments: arguments)
         let container = try ForegroundContainer.launch(settings, pulled.image, streams, host.directories)
         for warning in container.warnings { Output.error("mlrun: warning: \(warning)") }
+        if !pulling.quiet {
+            for port in container.ports { Output.error("mlrun: \(port.shownIP):\(port.hostPort) leads to it") }
+        }
         let status: Int32
         do {
             status = try ForegroundSession(process: container.process).wait()

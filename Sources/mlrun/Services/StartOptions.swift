@@ -88,6 +88,11 @@ struct StartOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Set a limit of setrlimit(2), such as nofile=4096:8192.", valueName: "name=soft[:hard]"))
     var ulimit: [String] = []
 
+    @Flag(
+        name: .customLong("init"),
+        help: "Run a tiny first process that passes signals on and takes in processes that have lost their parent.")
+    var usesInit = false
+
     @Flag(help: "Mount the root file system read-only.")
     var readOnly = false
 
@@ -182,6 +187,7 @@ struct StartOptions: ParsableArguments {
         settings.temporaryFileSystems = try tmpfs.map { try TemporaryFileSystem(parsing: $0) }
         settings.devices = try device.map { try DeviceMapping(parsing: $0) }
         settings.readOnlyRoot = readOnly
+        settings.usesInit = usesInit
         settings.limits = try resourceLimits()
         settings.limitPolicy = limits
         settings.ulimits = try ulimit.map { try ResourceUlimit(parsing: $0) }

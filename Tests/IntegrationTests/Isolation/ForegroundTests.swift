@@ -40,7 +40,7 @@ extension Integration {
                 #expect(missing.output.isEmpty)
                 #expect(missing.errors.hasPrefix("mlrun: ") && missing.errors.contains("no-such-program"), "\(missing)")
                 #expect((1...2).contains(missing.errors.split(separator: "\n").count), "\(missing)")
-                let ports = try host.mlrun(["run", "--rm", "-p", "8000:8000", image.reference])
+                let ports = try host.mlrun(["run", "--rm", "-p", "8000:8000:8000", image.reference])
                 #expect(ports.status == 125 && ports.errors.split(separator: "\n").count == 2, "\(ports)")
             }
         }
@@ -100,6 +100,75 @@ extension Integration {
                 running.signal(SIGKILL)
                 _ = try running.wait()
                 #expect(TestMachine.eventually(within: 5) { host.processes.isEmpty }, "\(host.processes)")
+            }
+        }
+
+        @Test("run -p publishes as long as the container runs, also on IPv6, and nothing is left when mlrun is killed")
+        func published() throws {
+            let image = try TestImage.shared()
+            try TestHost.with { host throws in
+                func start() throws -> (Program, [Int]) {
+                    let running = try host.start(
+                        "mlrun", ["run", "--rm", "-p", "127.0.0.1:0:8000", "-p", "[::1]:0:8000", image.reference])
+                    // "mlrun: 127.0.0.1:40001 leads to it"
+                    var ports: [Int] = []
+                    #expect(
+                        TestMachine.eventually {
+                            ports = running.errorsSoFar().split(separator: "\n").filter { $0.hasSuffix(" leads to it") }
+                                .compactMap { Int($0.dropLast(12).split(separator: ":").last ?? "") }
+                            return ports.count == 2
+                        }, "\(running.errorsSoFar())")
+                    return (running, ports)
+                }
+                func answers(_ address: String, _ port: Int) throws -> Bool {
+                    try Program.run(
+                        ["curl", "-s", "--fail", "-o", "/dev/null", "http://\(address):\(port)/"], seconds: 30
+                    ).status == 0
+                }
+                let (first, ports) = try start()
+                #expect(ports.count == 2)
+                guard ports.count == 2 else { return }
+                #expect(try TestMachine.eventually { try answers("127.0.0.1", ports[0]) })
+                #expect(try answers("[::1]", ports[1]))
+                first.signal(SIGTERM)
+                #expect(try first.wait().status == 0)
+                #expect(try !answers("127.0.0.1", ports[0]))
+
+                let (second, others) = try start()
+                guard others.count == 2 else { return }
+                #expect(try TestMachine.eventually { try answers("127.0.0.1", others[0]) })
+                second.signal(SIGKILL)
+                _ = try second.wait()
+                #expect(try TestMachine.eventually { try !answers("127.0.0.1", others[0]) })
+                let taken = try host.mlrun(
+                    [
+                        "run", "--rm", "-p", "127.0.0.1:\(others[0]):8000", "-p", "127.0.0.1:\(others[0]):8001",
+                        image.reference,
+                    ])
+                #expect(taken.status == 125 && taken.errors.contains("ports[1]"), "\(taken)")
+            }
+        }
+
+        @Test("--init passes signals on, takes in orphans and ends as the program does")
+        func initProcess() throws {
+            let image = try TestImage.shared()
+            try TestHost.with { host throws in
+                let script = "(sleep 0.2 &); sleep 1; ps -o pid,stat,comm"
+                let seen = try host.shell(image.reference, ["--init"], script)
+                #expect(seen.lines.contains { $0.contains("1 ") && $0.contains("mlrun-init") }, "\(seen)")
+                #expect(!seen.lines.contains { $0.contains(" Z") }, "\(seen)")
+                #expect(try host.shell(image.reference, ["--init"], "exit 7").status == 7)
+                #expect(try host.shell(image.reference, ["--init"], "kill -KILL $$").status == 137)
+                #expect(try host.mlrun(["run", "--rm", "--quiet", "--init", image.reference, "nothing"]).status == 127)
+                let trap = "trap 'echo caught; exit 42' TERM; echo ready; while :; do usleep 10000; done"
+                let running = try host.start(
+                    "mlrun", ["run", "--rm", "--quiet", "--init", image.reference, "sh", "-c", trap])
+                #expect(TestMachine.eventually { running.outputSoFar().contains("ready") })
+                running.signal(SIGTERM)
+                #expect(try running.wait().status == 42)
+                try host.succeed("start", "--name", "hello", "--init", "-p", "127.0.0.1:0:8000", image.reference)
+                #expect(try host.succeed("exec", "hello", "cat", "/proc/1/comm").lines == ["mlrun-init"])
+                #expect(try host.succeed("exec", "hello", "sh", "-c", "cat /proc/$$/comm").lines == ["sh"])
             }
         }
 

@@ -98,6 +98,12 @@ final class Program {
         return String(decoding: outputs[0].bytes, as: UTF8.self)
     }
 
+    /// What it has written to standard error so far.
+    func errorsSoFar() -> String {
+        readOutputs(timeout: 0)
+        return String(decoding: outputs[1].bytes, as: UTF8.self)
+    }
+
     /// Waits for its end.
     /// - Throws: ``TestFailure`` when it takes longer, after killing it.
     func wait(seconds: Int = 60) throws -> Outcome {

@@ -12,10 +12,10 @@ enum TestMachine {
     static let isRoot = geteuid() == 0
 
     static let canRun =
-        isRoot && ["mlrun", "mlrund", "mlrun-gateway", "mlrun-oci"].allSatisfy { has(program: $0) }
+        isRoot && ["mlrun", "mlrund", "mlrun-gateway", "mlrun-oci", "mlrun-init"].allSatisfy { has(program: $0) }
         && isInstalled("busybox", "tar", "sha256sum")
     static let needs: String =
-        "needs root, Debian's busybox-static, and MLRUN_TEST_PROGRAMS: a directory with mlrun, mlrund, mlrun-gateway, mlrun-oci"
+        "needs root, Debian's busybox-static, and MLRUN_TEST_PROGRAMS: a directory with what scripts/build makes"
 
     /// Tests of everything but limits run natively, where the kernel is the one that users have.
     static let isNative = canRun && !isGuest
