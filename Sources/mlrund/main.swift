@@ -21,13 +21,16 @@ private func run() -> Int32 {
             (KillMode=process) to have it from boot on. SIGTERM ends it and leaves replicas and gateway running for
             the next one; mlrun shutdown --stop ends them too.
 
-            environment: MLRUN_ROOT (default /var/lib/mlrun), MLRUN_STATE (default /run/mlrun)
+            environment: MLRUN_ROOT (default /var/lib/mlrun), MLRUN_STATE (default /run/mlrun),
+            MLRUN_MAX_CONNECTIONS and MLRUN_MAX_CONNECTIONS_PER_CLIENT (of clients to all services; by default half of
+            the descriptors a process may open, at most 16384, and half of that)
             """)
         return 0
     case .some(let word):
         say("mlrund: \(word) is no option of mlrund\nmlrund --help shows what there is")
         return 125
     }
+    ProcessMemory.useOneHeap()
     do throws(SystemError) {
         do throws(SystemError) { try SealedProgram.enter() } catch {
             // Without the right to mount no container can be made either; that is told when one is wanted.

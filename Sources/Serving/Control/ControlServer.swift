@@ -10,6 +10,7 @@ final class ControlServer {
     private let listener: SharedDescriptor
     private var connections: [ObjectIdentifier: ControlConnection] = [:]
     private let onRequest: (JSON, ControlReply) -> Void
+    private var watch: EventLoop.Watch?
 
     /// Binds the socket. The caller holds the supervisor's lock, so a socket that is there is a dead one's.
     init(
@@ -19,7 +20,7 @@ final class ControlServer {
         self.path = path
         self.onRequest = onRequest
         listener = try UnixListener.bind(path, type: Int32(SOCK_STREAM.rawValue))
-        _ = try loop.watch(listener.rawValue, for: .read) { [weak self] _ in self?.accept() }
+        watch = try loop.watch(listener.rawValue, for: .read) { [weak self] _ in self?.accept() }
     }
 
     func close() {
@@ -29,7 +30,10 @@ final class ControlServer {
 
     private func accept() {
         let accepted = mlr_accept(listener.rawValue, Int32(MLR_SOCK_NONBLOCK))
-        if accepted < 0 { return }
+        if accepted < 0 {
+            if Errno(rawValue: -accepted).isShortage { rest() }
+            return
+        }
         let socket = SharedDescriptor(taking: accepted)
         var pid: Int32 = 0
         var uid: UInt32 = 0
@@ -53,6 +57,18 @@ final class ControlServer {
         } catch {
             // Out of descriptors: the client sees the end of the stream and says so.
             return
+        }
+    }
+}
+
+extension ControlServer {
+    /// Where there is no descriptor for the next client, it goes on waiting, and the listener would be ready all the time.
+    private func rest() {
+        guard let watch else { return }
+        do throws(SystemError) { try loop.change(watch, to: []) } catch { return }
+        loop.after(500_000_000) { [weak self] in
+            guard let self, let watch = self.watch else { return }
+            do throws(SystemError) { try loop.change(watch, to: .read) } catch { Diagnostics.note("\(error)") }
         }
     }
 }

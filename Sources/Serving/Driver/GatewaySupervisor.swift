@@ -22,6 +22,7 @@ final class GatewaySupervisor {
     private let loop: EventLoop
     private let directories: MLRunDirectories
     private let executable: String
+    private let options: [String]
     private var listener: SharedDescriptor?
     private var link: GatewayLink?
     private var process: (identity: ProcessIdentity, pidfd: SharedDescriptor, watch: EventLoop.Watch)?
@@ -35,9 +36,11 @@ final class GatewaySupervisor {
 
     var onDrained: (ReplicaID) -> Void = { _ in }
     var onUpstreamFailed: (ReplicaID, String) -> Void = { _, _ in }
+    var onUpstreamSilent: (ReplicaID, Duration) -> Void = { _, _ in }
     var onNotice: (String) -> Void = { _ in }
 
-    init(_ loop: EventLoop, _ directories: MLRunDirectories, executable: String) {
+    init(_ loop: EventLoop, _ directories: MLRunDirectories, executable: String, options: [String] = []) {
+        self.options = options
         self.loop = loop
         self.directories = directories
         self.executable = executable
@@ -101,7 +104,7 @@ final class GatewaySupervisor {
         let null = try File.open("/dev/null", O_RDWR)
         let log = try File.open("\(directories.root)/gateway.log", O_WRONLY | O_CREAT | O_APPEND, mode: 0o600)
         let started = try ChildProgram.start(
-            executable, ["--control-fd", "3", "--user", "65534:65534"], environment: ChildProgram.environment,
+            executable, ["--control-fd", "3", "--user", "65534:65534"] + options, environment: ChildProgram.environment,
             descriptors: [null.rawValue, log.rawValue, log.rawValue, listener.rawValue])
         try started.identity.write(to: identityFile)
         startedAt = EventLoop.now
@@ -175,7 +178,7 @@ final class GatewaySupervisor {
                     throw ControlError(error)
                 }
             } else {
-                if let other = listeners.values.first(where: { $0.port.hostPort == port.hostPort }) {
+                if let other = listeners.values.first(where: { $0.port.collides(with: port) }) {
                     throw ControlError(
                         "port \(port.hostPort) is published by the service \(other.service)",
                         remedy: "mlrun stop \(other.service), or publish on another port")
@@ -272,7 +275,22 @@ final class GatewaySupervisor {
         switch message["event"]?.string {
         case "drained": onDrained(replica)
         case "upstream-failed": onUpstreamFailed(replica, message["message"]?.string ?? "it could not be connected to")
+        case "upstream-silent": onUpstreamSilent(replica, .seconds(message["seconds"]?.int ?? 0))
         default: break
+        }
+    }
+
+    /// How long ago the gateway had anything from a replica for a client; nil where it never had, or is not there.
+    func quietTime(of id: ReplicaID, done: @escaping (Duration?) -> Void) {
+        statistics { result in
+            let services = (try? result.get()) ?? []
+            let replicas = services.flatMap { $0["replicas"]?.array ?? [] }
+            let replica = replicas.first { $0["replica"]?.string == id.rawValue }
+            switch replica?["quietSeconds"] {
+            case .number(let seconds): done(.seconds(seconds))
+            case .integer(let seconds): done(.seconds(seconds))
+            default: done(nil)
+            }
         }
     }
 }

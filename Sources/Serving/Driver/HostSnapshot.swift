@@ -16,6 +16,8 @@ struct HostSnapshot: Sendable {
     /// By NUMA node.
     let processors: [[Int]]
     let hardLimits: [String: UInt64]
+    /// mlrun-init, which stands beside mlrun and mlrund; nil beside other programs.
+    let initProgram: String?
 
     init(_ directories: MLRunDirectories) throws(ControlError) {
         do throws(SystemError) {
@@ -31,6 +33,8 @@ struct HostSnapshot: Sendable {
         cgroupParent = Self.cgroupParent(directories)
         processors = Self.processorsByNode()
         hardLimits = Self.readHardLimits()
+        let beside = (try? SealedProgram.path()).map { "\(File.parent(of: $0))/mlrun-init" }
+        initProgram = beside.flatMap { access($0, X_OK) == 0 ? $0 : nil }
     }
 
     /// `/mlrun`, and another one for each supervisor with a state directory of its own.
@@ -94,6 +98,7 @@ struct HostSnapshot: Sendable {
         result.hardLimits = hardLimits
         result.canRaiseLimits = facts.capabilities.contains(.sysResource)
         result.cgroupsPath = cgroupPath(replica)
+        result.initProgram = initProgram
         result.userRange = Self.userRange(slot)
         for device in devices {
             if let found = try? HostDevice(lookingUp: device.device), found.kind == .block {

@@ -72,7 +72,9 @@ extension ServiceRunner {
         for replica in state.replicas {
             let files = files.replica(replica.id)
             guard let record = ReplicaRecord.read(files) else { continue }
-            context.slots.claim(record.slot)
+            do throws(ControlError) { try context.slots.claim(record.slot) } catch {
+                emitWarning(replica.id, "another mlrun has been given the host ids of \(replica.id): \(error.message)")
+            }
             let runtime = ReplicaRuntime(files, record)
             replicas[replica.id] = runtime
             if afterBoot || record.boot != context.host.boot { continue }

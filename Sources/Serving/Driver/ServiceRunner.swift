@@ -12,33 +12,21 @@ final class SupervisorContext {
     let host: HostSnapshot
     let gateway: GatewaySupervisor
     let events: EventLog
-    var slots = SlotPool()
+    let repose: Repose
+    var slots: SlotPool
 
     init(
         _ directories: MLRunDirectories, _ loop: EventLoop, _ host: HostSnapshot, _ gateway: GatewaySupervisor,
-        _ events: EventLog
+        _ events: EventLog, _ slots: SlotPool
     ) {
         self.directories = directories
         self.loop = loop
         self.host = host
         self.gateway = gateway
         self.events = events
+        self.slots = slots
+        repose = Repose(loop)
     }
-}
-
-/// Ranges of host ids, the lowest free one first.
-struct SlotPool {
-    private var taken: Set<Int> = []
-
-    mutating func take() -> Int {
-        var slot = 0
-        while taken.contains(slot) { slot += 1 }
-        taken.insert(slot)
-        return slot
-    }
-
-    mutating func claim(_ slot: Int) { taken.insert(slot) }
-    mutating func free(_ slot: Int) { taken.remove(slot) }
 }
 
 /// One service at work: feeds the pure machine with what happens and does what it answers.
@@ -144,6 +132,8 @@ final class ServiceRunner {
 
     /// On disk before anything else is done, so that a successor finds what was decided.
     func persist() {
+        // Whatever changes the state is more than a probe.
+        context.repose.disturb()
         let record: JSON = [
             "settings": settings.json, "state": state.json, "boot": .string(context.host.boot),
             "phases": .array(callerPhases.map(\.json)),
@@ -186,9 +176,14 @@ final class ServiceRunner {
     /// The runtime of a replica; made with a range of ids of its own the first time.
     func runtime(_ id: ReplicaID) -> ReplicaRuntime? {
         if let known = replicas[id] { return known }
-        guard state.replica(id) != nil else { return nil }
+        guard let replica = state.replica(id) else { return nil }
+        let slot: Int
+        do throws(ControlError) { slot = try context.slots.take() } catch {
+            loop.soon { [weak self] in self?.report(id, replica.attempt, .launchFailed(error.description)) }
+            return nil
+        }
         let record = ReplicaRecord(
-            service: name, id: id, attempt: 0, slot: context.slots.take(),
+            service: name, id: id, attempt: 0, slot: slot,
             cgroup: context.host.hierarchy.mountPoint + context.host.cgroupPath(id), boot: context.host.boot,
             image: image.config.description)
         let runtime = ReplicaRuntime(files.replica(id), record)
@@ -248,8 +243,9 @@ final class ServiceRunner {
         replica.release(loop)
         context.slots.free(replica.record.slot)
         let directory = replica.files.directory
+        let removed = RemovedFiles(context.directories)
         loop.work {
-            do throws(SystemError) { try File.removeTree(directory) } catch { Diagnostics.note("\(error)") }
+            do throws(SystemError) { try removed.remove(directory) } catch { Diagnostics.note("\(error)") }
         } then: { _ in
         }
     }

@@ -8,6 +8,7 @@ internal import OCISpec
 /// What clients ask, and how it is answered.
 extension Supervisor {
     func handle(_ message: JSON, _ reply: ControlReply) {
+        context.repose.disturb()
         do throws(JSONError) {
             let request = try ControlRequest(JSONCursor(message))
             do throws(ControlError) { try perform(request, reply) } catch { reply.fail(error) }
@@ -50,8 +51,17 @@ extension Supervisor {
     }
 
     private func service(_ name: String) throws(ControlError) -> ServiceRunner {
-        if let service = services[name] { return service }
+        if let service = services[name] {
+            try checkStays(name)
+            return service
+        }
         throw ControlError("there is no service \(name)", remedy: "mlrun ps -a shows all services", exitCode: 1)
+    }
+
+    private func checkStays(_ name: String) throws(ControlError) {
+        guard removing.contains(name) else { return }
+        throw ControlError(
+            "the service \(name) is being removed", remedy: "wait a moment, or use another name", exitCode: 1)
     }
 
     // MARK: Start
@@ -67,6 +77,7 @@ extension Supervisor {
                 remedy: "correct them and start again")
         }
         try ReplicaNetwork.check(settings)
+        try checkStays(settings.name)
         let old = services[settings.name]
         if let old, !old.state.isAtRest {
             throw ControlError(
@@ -76,6 +87,8 @@ extension Supervisor {
         let image = try ServiceRunner.findImage(settings, context.directories)
         let rules = try ServiceRunner.rules(settings, image)
         try rehearse(settings, image)
+        // The replicas of an old one give theirs back, but only after the new ones' are taken.
+        try context.slots.makeRoom(for: settings.replicas)
         let listeners = try context.gateway.publish(settings.name, settings.ports)
         // A port that the kernel chose stays the service's.
         var settings = settings
@@ -196,31 +209,26 @@ extension Supervisor {
                 "the service \(service.name) is \(service.state.status.rawValue)",
                 remedy: "mlrun stop \(service.name) first, or mlrun rm --force \(service.name)", exitCode: 1)
         }
-        stop(service, timeout: nil, force: true) { [self] in
-            do throws(ControlError) {
-                try forgetReplicas(of: service)
-                do throws(SystemError) { try File.removeTree(service.files.directory) } catch {
-                    throw ControlError(error)
-                }
-                services[service.name] = nil
-                if services.isEmpty { context.host.removeCgroupParent() }
-                context.events.record(
-                    service: service.name, replica: nil, kind: "removed", text: "\(service.name) is removed")
-                reply.succeed(["name": .string(service.name)])
-            } catch {
-                reply.fail(error)
-            }
-        }
+        stop(service, timeout: nil, force: true) { [self] in removeFiles(of: service, reply) }
     }
 
-    /// Removes the writable layers of a service at rest.
+    /// Takes the writable layers from a service at rest, and deletes them by and by.
     private func forgetReplicas(of service: ServiceRunner) throws(ControlError) {
+        let removed = RemovedFiles(context.directories)
         for replica in service.replicas.values {
             replica.release(loop)
             // Only where taking it down has failed before is there anything left to give back.
             try ReplicaNetwork.release(replica.files)
-            do throws(SystemError) { try File.removeTree(replica.files.directory) } catch { throw ControlError(error) }
+            let place: String?
+            do throws(SystemError) { place = try removed.take(replica.files.directory) } catch {
+                throw ControlError(error)
+            }
             context.slots.free(replica.record.slot)
+            guard let place else { continue }
+            loop.work {
+                do throws(SystemError) { try File.removeTree(place) } catch { Diagnostics.note("\(error)") }
+            } then: { _ in
+            }
         }
         service.replicas = [:]
     }

@@ -12,6 +12,8 @@ internal import OCISpec
 public final class Supervisor {
     let context: SupervisorContext
     var services: [String: ServiceRunner] = [:]
+    /// Services whose files are being deleted.
+    var removing: Set<String> = []
     private var server: ControlServer?
     private let lock: SharedLock
     private var directories: MLRunDirectories { context.directories }
@@ -40,6 +42,8 @@ public final class Supervisor {
             throw ControlError("mlrund must run as root", remedy: "use sudo, or the systemd unit")
         }
         do throws(SystemError) {
+            // Every replica takes several descriptors.
+            try OpenFileLimit.raise()
             // Programs that are setuid in a container's files must not be within reach of the host's users
             // (CVE-2021-41103).
             try File.makeDirectories(directories.root, mode: 0o700)
@@ -57,11 +61,13 @@ public final class Supervisor {
             throw ControlError(error)
         }
         let host = try HostSnapshot(directories)
+        let options = try GatewayOptions.arguments()
+        let slots = try SlotPool(HostIDRegistry(directories, .services))
         do throws(SystemError) {
             let loop = try EventLoop()
             context = SupervisorContext(
-                directories, loop, host, GatewaySupervisor(loop, directories, executable: gateway),
-                try EventLog(directories))
+                directories, loop, host, GatewaySupervisor(loop, directories, executable: gateway, options: options),
+                try EventLog(directories), slots)
         } catch {
             throw ControlError(error)
         }
@@ -91,6 +97,7 @@ public final class Supervisor {
             handle(request, reply)
         }
         Diagnostics.note("process \(getpid()) serves \(directories.state)")
+        context.repose.disturb()
     }
 
     private func adoptServices() {
@@ -138,6 +145,7 @@ public final class Supervisor {
         let gateway = context.gateway
         gateway.onDrained = { [unowned self] replica in tell(replica, .drained) }
         gateway.onUpstreamFailed = { [unowned self] replica, text in tell(replica, .upstreamFailed(text)) }
+        gateway.onUpstreamSilent = { [unowned self] replica, time in tell(replica, .upstreamSilent(time)) }
         gateway.onNotice = { [unowned self] text in
             context.events.record(service: "", replica: nil, kind: "gateway", text: text)
             Diagnostics.note(text)

@@ -211,6 +211,71 @@ struct SupervisorTests {
         #expect(try supervisor.call(.list).array?.isEmpty == true)
     }
 
+    @Test("a zero byte in a setting is refused when it is asked for, with its place")
+    func zeroByte() throws {
+        let supervisor = try TestSupervisor()
+        try supervisor.start()
+        var settings = try settings(supervisor, "zero", "exec sleep 1000")
+        settings.environment = ["A=b", "C=d\0e"]
+        let error = try #require(throws: ControlError.self) {
+            try supervisor.call(.start(settings, phases: [], waits: false))
+        }
+        #expect(error.message.contains("environment[1]") && error.message.contains("zero byte"), "\(error)")
+        #expect(try supervisor.call(.list).array?.isEmpty == true)
+    }
+
+    @Test("removing much does not keep the supervisor from answering, and one that is killed meanwhile is succeeded")
+    func slowRemoval() throws {
+        let supervisor = try TestSupervisor()
+        try supervisor.start()
+        let settings = try settings(supervisor, "large", "exec sleep 1000")
+        _ = try supervisor.call(.start(settings, phases: [], waits: true))
+        _ = try supervisor.call(.stop(name: "large", timeout: nil, force: true))
+        let files = ServiceFiles(supervisor.directories, name: "large")
+        for number in 0..<60_000 {
+            let directory = "\(files.directory)/replicas/large-1/scratch/\(number % 100)"
+            if number < 100 { try File.makeDirectories(directory) }
+            close(open("\(directory)/\(number)", O_CREAT | O_WRONLY, 0o600))
+        }
+        let directories = supervisor.directories
+        Task.detached { _ = try? ControlClient(directories).call(.remove(name: "large", force: false)) }
+        // Taken away at once, and deleted while others are answered.
+        var answers = 0
+        while File.exists(files.directory) { usleep(1000) }
+        let removed = RemovedFiles(directories)
+        while try !removed.remains.isEmpty, answers < 3 {
+            _ = try supervisor.call(.ping)
+            answers += 1
+        }
+        #expect(answers == 3, "it answers while it deletes")
+        let taken = try #require(throws: ControlError.self) {
+            try supervisor.call(.start(settings, phases: [], waits: false))
+        }
+        #expect(taken.message.contains("is being removed"), "\(taken)")
+        supervisor.kill()
+        #expect(try !removed.remains.isEmpty, "it was killed in the middle")
+        try supervisor.start()
+        #expect(try supervisor.call(.list).array?.isEmpty == true)
+        for _ in 0..<1000 where try !removed.remains.isEmpty { usleep(10_000) }
+        #expect(try removed.remains.isEmpty)
+    }
+
+    @Test("two supervisors of a host give their containers ids that have nothing in common")
+    func separateIDs() throws {
+        let supervisors = [try TestSupervisor(), try TestSupervisor()]
+        var ranges: Set<String> = []
+        for supervisor in supervisors {
+            try supervisor.start()
+            let settings = try settings(supervisor, "apart", "exec sleep 1000")
+            _ = try supervisor.call(.start(settings, phases: [], waits: true))
+            let pid = try #require(try supervisor.processID(of: "apart"))
+            let map = try File.readText("/proc/\(pid)/uid_map").split(separator: " ").map(String.init)
+            #expect(map[0] == "0" && map[2].hasPrefix("65536"))
+            ranges.insert(map[1])
+        }
+        #expect(ranges.count == 2, "\(ranges)")
+    }
+
     /// The process that the others talk to.
     @Test("as a process of its own: supervises", .enabled(if: Victim.role == "supervise", "only as a child"))
     func superviseForever() throws {
