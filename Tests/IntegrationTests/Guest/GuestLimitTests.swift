@@ -1,3 +1,4 @@
+import Glibc
 import LinuxSystem
 import OCISpec
 import Testing
@@ -79,6 +80,30 @@ extension Integration {
                 #expect(seen.lines.first == "6", "\(seen)")
                 #expect(seen.errors.contains("can't fork"), "\(seen)")
                 #expect(!seen.lines.contains("12"))
+            }
+        }
+
+        @Test("Guest: a fork bomb stays within --pids-limit, and another container beside it notices nothing")
+        func forkBomb() throws {
+            let image = try TestImage.shared()
+            try TestHost.with { host throws in
+                try host.succeed("start", "--name", "hello", "-p", "127.0.0.1:0:8000", image.reference)
+                let bomb = try host.start(
+                    "mlrun",
+                    [
+                        "run", "--rm", "--quiet", "--pids-limit", "20", image.reference, "sh", "-c",
+                        "echo lit; bomb() { while :; do bomb & done; }; bomb 2>/dev/null",
+                    ])
+                #expect(TestMachine.eventually { bomb.outputSoFar().contains("lit") })
+                for _ in 0..<5 {
+                    #expect(try HTTPRequest(port: try host.port(of: "hello")).send().status == 200)
+                }
+                // Those of both containers.
+                #expect(host.processes.count <= 20 + 10, "\(host.processes.count)")
+                bomb.signal(SIGKILL)
+                _ = try bomb.wait()
+                #expect(try host.shell(image.reference, "echo alive").lines == ["alive"])
+                #expect(try HTTPRequest(port: try host.port(of: "hello")).send().status == 200)
             }
         }
 
