@@ -31,7 +31,8 @@ final class ControlLoop {
     private var acceptsAgainAt: UInt64?
     /// When to see whether the gateway is at rest and can be small.
     private var reposesAt: UInt64?
-    private static let restBeforeRepose: UInt64 = 5_000_000_000
+    /// The first request afterwards takes half a millisecond longer.
+    private static let restBeforeRepose: UInt64 = 30_000_000_000
     private let admission: Admission
 
     init(

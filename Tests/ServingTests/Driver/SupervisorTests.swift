@@ -256,7 +256,10 @@ struct SupervisorTests {
         #expect(try !removed.remains.isEmpty, "it was killed in the middle")
         try supervisor.start()
         #expect(try supervisor.call(.list).array?.isEmpty == true)
-        for _ in 0..<1000 where try !removed.remains.isEmpty { usleep(10_000) }
+        for _ in 0..<1000 {
+            if try removed.remains.isEmpty { break }
+            usleep(10_000)
+        }
         #expect(try removed.remains.isEmpty)
     }
 
