@@ -57,7 +57,7 @@ let package = Package(
         .target(
             name: "Registry",
             dependencies: [
-                "OCISpec",
+                "LinuxSystem", "OCISpec",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -4,7 +4,8 @@ internal import Synchronization
 
 /// The bytes of one blob as they arrive, for one reader, once. The reader sets the pace: while it is busy, at most
 /// half a mebibyte waits in memory and the registry is not read from. A connection that breaks or stalls is replaced
-/// by another that goes on at the same byte; only when that fails several times in a row does the stream throw.
+/// by another that goes on at the same byte; only when that fails several times in a row does the stream throw. Where one
+/// connection is slow, ``RangeSplitting`` says how several share the rest; then what has arrived early waits in memory.
 ///
 /// The connection is closed when the reading task is cancelled, or when the stream and its iterator are released.
 public final class BlobStream: AsyncSequence, Sendable {
@@ -21,21 +22,30 @@ public final class BlobStream: AsyncSequence, Sendable {
     public var received: Int64 { counters.withLock { $0.received } }
     /// How often a broken or stalled connection was replaced.
     public var resumes: Int { counters.withLock { $0.resumes } }
+    /// How often the rest was split among several connections.
+    public var splits: Int { counters.withLock { $0.splits } }
+    /// Who sent something of it, beside the registry itself.
+    var mirrors: [RegistryEndpoint] { source.hosts.mirrors }
 
     private struct Counters {
         var received: Int64 = 0
         var resumes = 0
+        var splits = 0
     }
 
     private let source: BlobSource
     private let retries: RetryPolicy
+    private let splitting: RangeSplitting
     private let counters = Mutex(Counters())
     private let first: Mutex<BlobSource.Opening?>
 
-    init(source: BlobSource, first: BlobSource.Opening, retries: RetryPolicy) {
+    init(
+        source: BlobSource, first: BlobSource.Opening, retries: RetryPolicy, splitting: RangeSplitting = .never
+    ) {
         self.source = source
         self.first = Mutex(first)
         self.retries = retries
+        self.splitting = splitting
     }
 
     /// The only iterator that yields something: a second one ends at once with an error.
@@ -49,6 +59,11 @@ public final class BlobStream: AsyncSequence, Sendable {
         private let stream: BlobStream
         private var opening: BlobSource.Opening?
         private var surplus: Int64
+        private var meter = ConnectionMeter()
+        /// The rest of the blob in pieces, once the connection has shown to be slow; read from its start on.
+        private var assembly: PieceAssembly?
+        private var piece: (end: Int64, parts: AsyncThrowingStream<ByteBuffer, any Error>.Iterator)?
+        private var splitsLeft = Self.mostSplits
         private let isSpent: Bool
         /// Failures since the last time that enough bytes arrived to call it progress.
         private var failures: [RegistryError] = []
@@ -56,12 +71,15 @@ public final class BlobStream: AsyncSequence, Sendable {
 
         /// A server that breaks off after every few bytes does not keep the stream alive for ever.
         private static let progress: Int64 = 1 << 20
+        /// A registry whose pieces break again and again is read in one piece.
+        private static let mostSplits = 3
 
         fileprivate init(stream: BlobStream, opening: BlobSource.Opening?, isSpent: Bool) {
             self.stream = stream
             self.opening = opening
             self.isSpent = isSpent
             surplus = opening?.surplus ?? 0
+            splitsLeft = stream.splitting.connections > 1 ? Self.mostSplits : 0
         }
 
         /// The next piece; nil once the whole blob was handed out. Throws ``RegistryError``.
@@ -76,28 +94,41 @@ public final class BlobStream: AsyncSequence, Sendable {
             if isSpent { throw RegistryError(.unsupported, "the stream of a blob can be read only once") }
             while true {
                 if Task.isCancelled {
-                    opening = nil
+                    close()
                     throw .cancelled("the download of \(stream.descriptor.digest)")
                 }
                 do throws(RegistryError) {
                     return try await part(isolation: actor)
                 } catch {
-                    opening = nil
+                    close()
                     try await recover(from: error, isolation: actor)
                 }
             }
         }
 
+        private mutating func close() {
+            opening = nil
+            assembly?.cancel()
+            assembly = nil
+            piece = nil
+        }
+
         private mutating func part(isolation actor: isolated (any Actor)?) async throws(RegistryError) -> ByteBuffer? {
             let position = stream.received
+            if let assembly, position == assembly.start, piece == nil { turn(to: assembly) }
+            if piece != nil { return try await partOfPiece(at: position, isolation: actor) }
             if opening == nil {
                 if position == stream.size { return nil }
                 let reopened = try await stream.source.open(at: position)
                 surplus = reopened.surplus
                 opening = reopened
+                meter = ConnectionMeter()
             }
             guard let opening else { return nil }
-            while var buffer = try await opening.body.next() {
+            while true {
+                let asked = ContinuousClock.now
+                guard var buffer = try await opening.body.next() else { break }
+                meter.count(buffer.readableBytes, waited: ContinuousClock.now - asked)
                 if surplus > 0 {
                     let passed = Swift.min(surplus, Int64(buffer.readableBytes))
                     buffer.moveReaderIndex(forwardBy: Int(passed))
@@ -105,12 +136,90 @@ public final class BlobStream: AsyncSequence, Sendable {
                 }
                 if buffer.readableBytes == 0 { continue }
                 try check(position + Int64(buffer.readableBytes), host: opening.host)
-                stream.counters.withLock { $0.received += Int64(buffer.readableBytes) }
-                return buffer
+                if let assembly, position + Int64(buffer.readableBytes) > assembly.start {
+                    return partAcross(assembly, position, buffer)
+                }
+                splitIfSlow(at: position + Int64(buffer.readableBytes))
+                return count(buffer)
             }
             guard position == stream.size else {
                 throw RegistryError(
                     .network, "\(opening.host) ended the blob after \(position) of \(stream.size) bytes",
+                    remedy: "try again, or push the image again", isTransient: true)
+            }
+            return nil
+        }
+
+        private func count(_ buffer: ByteBuffer) -> ByteBuffer {
+            stream.counters.withLock { $0.received += Int64(buffer.readableBytes) }
+            return buffer
+        }
+
+        // MARK: Several connections
+
+        private mutating func splitIfSlow(at position: Int64) {
+            let splitting = stream.splitting
+            let start = position + splitting.piece
+            guard assembly == nil, splitsLeft > 0, stream.size - start > splitting.piece, meter.isSlow(splitting) else {
+                return
+            }
+            splitsLeft -= 1
+            assembly = PieceAssembly(source: stream.source, splitting: splitting, from: start)
+        }
+
+        /// The connection has come to where the pieces begin, with more bytes in hand. They are cut off if the pieces
+        /// take over; if not, the connection goes on as if nothing had been tried.
+        private mutating func partAcross(
+            _ assembly: PieceAssembly, _ position: Int64, _ buffer: ByteBuffer
+        ) -> ByteBuffer {
+            var buffer = buffer
+            if assembly.isAnswered == true {
+                let wanted = Int(assembly.start - position)
+                buffer = buffer.getSlice(at: buffer.readerIndex, length: wanted) ?? buffer
+                turn(to: assembly)
+            } else {
+                assembly.cancel()
+                self.assembly = nil
+                splitsLeft = 0
+            }
+            return count(buffer)
+        }
+
+        private mutating func turn(to assembly: PieceAssembly) {
+            guard assembly.isAnswered == true, let next = assembly.nextPiece() else {
+                assembly.cancel()
+                self.assembly = nil
+                splitsLeft = 0
+                return
+            }
+            opening = nil
+            stream.counters.withLock { $0.splits += 1 }
+            piece = (next.range.upperBound, next.parts.makeAsyncIterator())
+        }
+
+        private mutating func partOfPiece(
+            at position: Int64, isolation actor: isolated (any Actor)?
+        ) async throws(RegistryError) -> ByteBuffer? {
+            while var current = piece {
+                let part: ByteBuffer?
+                do { part = try await current.parts.next(isolation: actor) } catch let error as RegistryError {
+                    // Whatever a piece has met, one connection from here on may still do.
+                    if ![.network, .timeout].contains(error.kind) { splitsLeft = 0 }
+                    throw error.asTransient(error.kind != .cancelled)
+                } catch {
+                    throw .cancelled("the download of \(stream.descriptor.digest)")
+                }
+                if let part {
+                    piece = current
+                    return count(part)
+                }
+                // A cancelled reader sees an end that is none.
+                if Task.isCancelled { throw .cancelled("the download of \(stream.descriptor.digest)") }
+                piece = assembly?.nextPiece().map { ($0.range.upperBound, $0.parts.makeAsyncIterator()) }
+            }
+            guard position == stream.size else {
+                throw RegistryError(
+                    .network, "the parts of the blob ended after \(position) of \(stream.size) bytes",
                     remedy: "try again, or push the image again", isTransient: true)
             }
             return nil

@@ -66,13 +66,25 @@ public struct RegistryClient: Sendable {
                 "the blob \(descriptor.digest) of \(reference) has \(descriptor.size) bytes, and at most \(limit) "
                     + "are accepted for a \(descriptor.mediaType)")
         }
-        let stream = try await blob(descriptor, of: reference)
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(Int(descriptor.size))
-        for try await buffer in stream { bytes.append(contentsOf: buffer.readableBytesView) }
-        try ContentDigest.verify(
-            bytes, against: descriptor.digest, what: "a blob of \(reference)", host: reference.registry)
-        return bytes
+        while true {
+            let stream = try await blob(descriptor, of: reference)
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(Int(descriptor.size))
+            for try await buffer in stream { bytes.append(contentsOf: buffer.readableBytesView) }
+            do throws(RegistryError) {
+                try ContentDigest.verify(
+                    bytes, against: descriptor.digest, what: "a blob of \(reference)", host: reference.registry)
+                return bytes
+            } catch {
+                guard reject(stream) else { throw error }
+            }
+        }
+    }
+
+    /// Tells that what a stream brought has another digest than it was asked for by. True if a mirror sent it, which is
+    /// then not asked for it again: the blob is worth another try.
+    public func reject(_ stream: BlobStream) -> Bool {
+        requester.reject(stream.mirrors, for: stream.descriptor.digest)
     }
 
     /// A blob as a stream that begins at once and survives broken and stalled connections. Its bytes are exactly
@@ -87,7 +99,8 @@ public struct RegistryClient: Sendable {
         ) { () async throws(RegistryError) in
             try await source.open(at: 0)
         }
-        return BlobStream(source: source, first: first, retries: configuration.retries)
+        return BlobStream(
+            source: source, first: first, retries: configuration.retries, splitting: configuration.splitting)
     }
 
     /// One document by the reference's tag or a digest.
@@ -104,7 +117,7 @@ public struct RegistryClient: Sendable {
             "fetch the manifest of \(reference)"
         ) { () async throws(RegistryError) in
             try await requester.first(
-                of: repository, for: digest == nil ? .resolve : .pull
+                of: repository, for: digest == nil ? .resolve : .pull, content: digest
             ) { (endpoint) async throws(RegistryError) in
                 let response: TransportResponse
                 do throws(RegistryError) {

@@ -10,6 +10,10 @@ public struct RegistryConfiguration: Sendable {
     public var hostDirectories: [String]
     /// Where user names and passwords come from.
     public var credentials: CredentialSource
+    /// Through which proxies registries are reached.
+    public var proxies: ProxySettings
+    /// When the rest of a large blob is fetched over several connections.
+    public var splitting: RangeSplitting
     /// The longest wait for a TCP connection and its TLS handshake.
     public var connectTimeout: Duration
     /// The longest wait for the head of an answer. Generous, since a caching registry fetches first.
@@ -26,7 +30,8 @@ public struct RegistryConfiguration: Sendable {
     public init(
         insecureRegistries: Set<String> = [], certificateAuthorityFiles: [String] = [],
         hostDirectories: [String] = RegistryConfiguration.standardHostDirectories,
-        credentials: CredentialSource = .environment, connectTimeout: Duration = .seconds(15),
+        credentials: CredentialSource = .environment, proxies: ProxySettings = .environment,
+        splitting: RangeSplitting = RangeSplitting(), connectTimeout: Duration = .seconds(15),
         responseTimeout: Duration = .seconds(120), stallTimeout: Duration = .seconds(30),
         retries: RetryPolicy = RetryPolicy(), manifestLimit: Int = 4 << 20, userAgent: String = "mlrun"
     ) {
@@ -34,6 +39,8 @@ public struct RegistryConfiguration: Sendable {
         self.certificateAuthorityFiles = certificateAuthorityFiles
         self.hostDirectories = hostDirectories
         self.credentials = credentials
+        self.proxies = proxies
+        self.splitting = splitting
         self.connectTimeout = connectTimeout
         self.responseTimeout = responseTimeout
         self.stallTimeout = stallTimeout

@@ -5,6 +5,7 @@ internal import ImageStore
 internal import LinuxSystem
 internal import MLRun
 internal import OCISpec
+internal import Registry
 internal import Serving
 
 /// Why a command did not do what was asked: one line of cause, one of remedy, and the status to exit with.
@@ -53,6 +54,7 @@ struct CommandFailure: Error {
         case let error as ControlError:
             CommandFailure(error.message, remedy: error.remedy, exitCode: error.exitCode)
         case let error as StoreError: CommandFailure(error.description, remedy: error.remedy)
+        case let error as RegistryError: CommandFailure(error.message, remedy: error.remedy)
         case let error as SystemError:
             CommandFailure(
                 error.description,

@@ -25,6 +25,7 @@ struct MLRunCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Images",
                 subcommands: [PullCommand.self, ImagesCommand.self, RmiCommand.self, PruneCommand.self]),
+            CommandGroup(name: "Registries", subcommands: [LoginCommand.self, LogoutCommand.self]),
             CommandGroup(name: "The program", subcommands: [VersionCommand.self, ShutdownCommand.self]),
         ])
 

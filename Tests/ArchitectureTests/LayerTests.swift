@@ -9,7 +9,7 @@ struct LayerTests {
         "LinuxSystem": ["CLinux"],
         "OCISpec": [],
         "Container": ["LinuxSystem", "OCISpec", "CLinux", "CLaunch", "CLibseccomp", "CLibcap"],
-        "Registry": ["OCISpec"],
+        "Registry": ["LinuxSystem", "OCISpec"],
         "ImageStore": ["LinuxSystem", "OCISpec", "CLinux", "CLibisal", "CLibzstd", "CLibz"],
         "Gateway": ["LinuxSystem", "OCISpec", "CLinux"],
         "Serving": ["LinuxSystem", "OCISpec", "Container", "ImageStore", "CLinux", "CLaunch"],

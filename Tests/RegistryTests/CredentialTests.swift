@@ -132,7 +132,7 @@ import Testing
     func helperFails() throws {
         let failing = try helper("mlrun-fail", "echo locked; exit 2")
         #expect { try failing.get("x") } throws: {
-            "\($0)".contains("docker-credential-mlrun-fail failed for x: locked")
+            "\($0)".contains("docker-credential-mlrun-fail could not get the login of x: locked")
         }
         let silly = try helper("mlrun-silly", "echo hello")
         #expect { try silly.get("x") } throws: { "\($0)".contains("cannot be read") }

@@ -69,6 +69,64 @@ struct DockerRegistryTests {
         await client.shutdown()
     }
 
+    @Test(
+        "a registry of Debian's with TLS of a private authority and htpasswd is logged in to and read",
+        .enabled(if: TestAuthority.isPossible, "openssl makes the certificates"))
+    func secured() async throws {
+        let authority = try TestAuthority()
+        let files = try authority.issue("registry")
+        let directory = try TemporaryDirectory()
+        // "secret" by bcrypt.
+        let htpasswd = try directory.write(
+            "htpasswd", "ann:$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n")
+        let reserved = try ReservedPort()
+        let port = reserved.number
+        let configuration = try directory.write(
+            "config.yml",
+            """
+            version: 0.1
+            log: {level: error}
+            storage: {filesystem: {rootdirectory: "\(directory.path)/registry"}}
+            auth: {htpasswd: {realm: "test", path: "\(htpasswd)"}}
+            http:
+              addr: "127.0.0.1:\(port)"
+              tls: {certificate: "\(files.certificate)", key: "\(files.key)"}
+
+            """)
+        let registry = try Command.start(["docker-registry", "serve", configuration])
+        defer { Command.stop(registry) }
+        try await Self.waitForServer(port)
+        reserved.release()
+        let address = "127.0.0.1:\(port)"
+        try Command.run("mkdir", "-p", "\(directory.path)/certs.d/\(address)")
+        try Command.run("cp", authority.certificate, "\(directory.path)/certs.d/\(address)/ca.crt")
+        let login = CredentialSource(files: ["\(directory.path)/docker/config.json"])
+        let client = makeClient(credentials: login, hosts: "\(directory.path)/certs.d")
+        let reference = try ImageReference(parsing: "\(address)/team/app:v1")
+
+        let anonymous = try await failure { try await client.manifest(for: reference) }
+        #expect(anonymous.kind == .unauthorized)
+        #expect(anonymous.remedy?.contains("mlrun login \(address)") == true)
+        let host = try LoginHost(address)
+        let wrong = try await failure { try await client.verify(Login(host: host, user: "ann", password: "wrong")) }
+        #expect(wrong.kind == .unauthorized)
+        #expect(wrong.message.contains("\(address) refuses the user name or password"))
+        let verified = try await client.verify(Login(host: host, user: "ann", password: "secret"))
+        let place = try await LoginStore(login).store(verified)
+        #expect(place == .file(login.files[0]))
+
+        let layout = "\(directory.path)/layout"
+        try Command.run("umoci", "init", "--layout", layout)
+        try Command.run("umoci", "new", "--image", "\(layout):v1")
+        try Command.run(
+            "skopeo", "--insecure-policy", "copy", "--authfile", login.files[0], "--dest-cert-dir",
+            "\(directory.path)/certs.d/\(address)", "oci:\(layout):v1", "docker://\(address)/team/app:v1")
+        let resolved = try await client.manifest(for: reference)
+        _ = try await client.smallBlob(resolved.manifest.config, of: reference)
+        #expect(try await LoginStore(login).remove(address) == [.file(login.files[0])])
+        await client.shutdown()
+    }
+
     private static func waitForServer(_ port: Int) async throws {
         // Tries rather than time: on a busy machine a single one may take long.
         var triesLeft = 1000

@@ -129,9 +129,22 @@ struct ImagePuller: Sendable {
             report(.progress(progress(descriptor, descriptor.size, .exists)))
             return (record, 0)
         }
-        let stream = try await registry { () async throws(RegistryError) in
-            try await client.blob(descriptor, of: reference)
+        while true {
+            let stream = try await registry { () async throws(RegistryError) in
+                try await client.blob(descriptor, of: reference)
+            }
+            do throws(MLRunError) {
+                return (try await ingest(stream, descriptor, diffID: diffID), stream.received)
+            } catch {
+                // A mirror that sends something else than it was asked for does not stand in the registry's way.
+                guard error.isDamagedContent, client.reject(stream) else { throw error }
+            }
         }
+    }
+
+    private func ingest(
+        _ stream: BlobStream, _ descriptor: Descriptor, diffID: Digest
+    ) async throws(MLRunError) -> LayerRecord {
         let ingest = try await stored { () throws(StoreError) in
             LayerWriter(try store.ingestLayer(descriptor, expectedDiffID: diffID))
         }
@@ -140,7 +153,7 @@ struct ImagePuller: Sendable {
             report(.progress(progress(descriptor, descriptor.size, .verifying)))
             let record = try await stored { () throws(StoreError) in try ingest.layer.finish() }
             report(.progress(progress(descriptor, descriptor.size, .done)))
-            return (record, stream.received)
+            return record
         } catch {
             ingest.layer.abandon()
             throw error
@@ -183,6 +196,16 @@ struct ImagePuller: Sendable {
         _ body: @escaping @Sendable () throws(StoreError) -> Result
     ) async throws(MLRunError) -> Result {
         do throws(StoreError) { return try await blocking(body) } catch { throw MLRunError(error) }
+    }
+}
+
+extension MLRunError {
+    /// Whether the bytes that came were not those that were asked for, or could not be.
+    fileprivate var isDamagedContent: Bool {
+        switch underlying as? StoreError {
+        case .wrongDigest, .wrongSize, .wrongDiffID, .damagedCompression, .refusedArchive: true
+        default: false
+        }
     }
 }
 

@@ -156,6 +156,13 @@ enum Refusal {
             kind, text, remedy: "check the name, or log in with 'mlrun login \(repository.registry)'")
     }
 
+    static func wrongPassword(_ host: String, _ body: [UInt8]) -> RegistryError {
+        let said = AnswerFailure.reason(body).map { ": \($0)" } ?? ""
+        return RegistryError(
+            .unauthorized, "\(host) refuses the user name or password\(said)",
+            remedy: "check both, and whether the account needs an access token in place of its password")
+    }
+
     static func refused(
         _ credentials: Credentials, _ repository: RegistryRepository, _ host: String,
         _ kind: RegistryError.Kind = .unauthorized

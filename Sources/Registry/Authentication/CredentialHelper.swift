@@ -2,8 +2,8 @@
 @preconcurrency internal import Glibc
 internal import OCISpec
 
-/// Runs `docker-credential-<name> get`, the protocol of docker-credential-helpers: the server on standard input, a
-/// JSON object with `Username` and `Secret` on standard output.
+/// Runs `docker-credential-<name>`, the protocol of docker-credential-helpers: a verb as its argument, the server or a
+/// JSON object on standard input, a JSON object on standard output.
 struct CredentialHelper {
     let name: String
     let timeout: Duration
@@ -15,20 +15,12 @@ struct CredentialHelper {
         let description: String
     }
 
-    /// Blocks until the program has ended; nil if it has no credentials for this server.
+    /// What is stored for a server; nil if nothing is. Like all of these, it blocks until the program has ended.
     func get(_ server: String) throws(Failure) -> Credentials? {
-        let program = "docker-credential-\(name)"
-        let isName = name.utf8.allSatisfy {
-            (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0)
-                || $0 == 0x2D || $0 == 0x2E || $0 == 0x5F
-        }
-        guard isName, !name.isEmpty else { throw Failure(description: "\"\(name)\" is no name of a credential helper") }
-        let (output, status) = try run(program, input: Array("\(server)\n".utf8))
+        let (output, status) = try run("get", input: Array("\(server)\n".utf8))
         guard status == 0 else {
-            let line = String(decoding: output.prefix { $0 != 0x0A }.prefix(200), as: UTF8.self)
-            // The text is the protocol's only sign for "nothing stored".
-            if line.hasPrefix("credentials not found") { return nil }
-            throw Failure(description: "\(program) failed for \(server): \(line.isEmpty ? "no reason given" : line)")
+            if Self.isAbsence(output) { return nil }
+            throw failed("get the login of \(server)", output)
         }
         do throws(JSONError) {
             let answer = JSONCursor(try JSON(parsing: output))
@@ -36,19 +28,68 @@ struct CredentialHelper {
             let secret = try answer.required("Secret").string()
             if user.isEmpty && secret.isEmpty { return nil }
             return Credentials(
-                secret: user == "<token>" ? .identityToken(secret) : .password(user: user, secret), source: program)
+                secret: user == Self.tokenUser ? .identityToken(secret) : .password(user: user, secret),
+                source: program)
         } catch {
             throw Failure(description: "\(program) gave an answer that cannot be read: \(error)")
         }
     }
 
-    private func run(_ program: String, input: [UInt8]) throws(Failure) -> (output: [UInt8], status: Int32) {
+    func store(_ secret: Credentials.Secret, for server: String) throws(Failure) {
+        let (user, text) =
+            switch secret {
+            case .password(let user, let password): (user, password)
+            case .identityToken(let token): (Self.tokenUser, token)
+            }
+        let entry: JSON = ["ServerURL": .string(server), "Username": .string(user), "Secret": .string(text)]
+        let (output, status) = try run("store", input: entry.bytes())
+        guard status == 0 else { throw failed("store the login of \(server)", output) }
+    }
+
+    /// False if there was nothing to erase.
+    func erase(_ server: String) throws(Failure) -> Bool {
+        let isStored = try get(server) != nil
+        let (output, status) = try run("erase", input: Array("\(server)\n".utf8))
+        guard status == 0 || Self.isAbsence(output) else { throw failed("erase the login of \(server)", output) }
+        return isStored
+    }
+
+    /// The servers for which something is stored.
+    func list() throws(Failure) -> [String] {
+        let (output, status) = try run("list", input: [])
+        guard status == 0 else { throw failed("list its logins", output) }
+        do throws(JSONError) {
+            return try JSONCursor(try JSON(parsing: output)).members().map(\.name)
+        } catch {
+            throw Failure(description: "\(program) gave an answer that cannot be read: \(error)")
+        }
+    }
+
+    private static let tokenUser = "<token>"
+    private var program: String { "docker-credential-\(name)" }
+
+    /// The text is the protocol's only sign for "nothing stored".
+    private static func isAbsence(_ output: [UInt8]) -> Bool {
+        output.starts(with: "credentials not found".utf8)
+    }
+
+    private func failed(_ what: String, _ output: [UInt8]) -> Failure {
+        let line = String(decoding: output.prefix { $0 != 0x0A }.prefix(200), as: UTF8.self)
+        return Failure(description: "\(program) could not \(what): \(line.isEmpty ? "no reason given" : line)")
+    }
+
+    private func run(_ verb: String, input: [UInt8]) throws(Failure) -> (output: [UInt8], status: Int32) {
+        let isName = name.utf8.allSatisfy {
+            (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0)
+                || $0 == 0x2D || $0 == 0x2E || $0 == 0x5F
+        }
+        guard isName, !name.isEmpty else { throw Failure(description: "\"\(name)\" is no name of a credential helper") }
         // A socket pair is standard input and output at once, and close-on-exec from the start.
         var ends: [Int32] = [-1, -1]
         let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw failure("create a socket pair for", program) }
         defer { close(ends[0]) }
-        let spawned = Result { () throws(Failure) in try spawn(program, descriptor: ends[1]) }
+        let spawned = Result { () throws(Failure) in try spawn(verb, descriptor: ends[1]) }
         // The end of the answer shows only when the child alone holds this one.
         close(ends[1])
         let pid = try spawned.get()
@@ -81,7 +122,7 @@ struct CredentialHelper {
         }
     }
 
-    private func spawn(_ program: String, descriptor: Int32) throws(Failure) -> pid_t {
+    private func spawn(_ verb: String, descriptor: Int32) throws(Failure) -> pid_t {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -98,7 +139,7 @@ struct CredentialHelper {
         posix_spawnattr_setsigdefault(&attributes, &all)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         let file = directory.map { "\($0)/\(program)" } ?? program
-        var arguments = [strdup(program), strdup("get"), nil]
+        var arguments = [strdup(program), strdup(verb), nil]
         defer { arguments.forEach { free($0) } }
         var pid: pid_t = 0
         let result = posix_spawnp(&pid, file, &actions, &attributes, &arguments, environ)

@@ -21,7 +21,9 @@ struct TokenRequest: Sendable, Hashable {
             throw RegistryError(.server, "\(host) names \"\(text)\" as its token server, which is no usable URL")
         }
         // A registry elsewhere has no business on this machine's loopback, and a login none in the clear.
-        guard realm.mayCarrySecrets, !realm.isLoopback || registry.isLoopback else {
+        let isReachable =
+            !realm.isInternal || (realm.isLoopback && registry.isLoopback) || realm.host == registry.host
+        guard realm.mayCarrySecrets, isReachable else {
             throw RegistryError(
                 .unauthorized, "\(host) names \(realm.origin) as its token server, where no login may be sent",
                 remedy: "ask the registry's operator for a token server with TLS")
@@ -48,6 +50,8 @@ struct TokenRequest: Sendable, Hashable {
 struct BearerToken: Sendable {
     let header: String
     let expires: ContinuousClock.Instant
+    /// What a later token can be had for in place of a password, where the server gave it out.
+    var refresh: String?
 
     /// With a margin, so that a token does not expire on its way.
     var isFresh: Bool { ContinuousClock.now + .seconds(10) < expires }
@@ -59,9 +63,9 @@ struct TokenClient: Sendable {
     let hosts: RegistryHosts
 
     func fetch(
-        _ wanted: TokenRequest, repository: RegistryRepository, lookup: CredentialLookup
+        _ wanted: TokenRequest, repository: RegistryRepository, lookup: CredentialLookup, isLogin: Bool = false
     ) async throws(RegistryError) -> BearerToken {
-        let request = try request(wanted, credentials: lookup.credentials)
+        let request = try request(wanted, credentials: lookup.credentials, isLogin: isLogin)
         let asked = ContinuousClock.now
         let response = try await transport.open(request)
         let host = response.address.hostAndPort
@@ -75,7 +79,8 @@ struct TokenClient: Sendable {
             guard let credentials = lookup.credentials else {
                 throw Refusal.noCredentials(lookup, repository, host, kind)
             }
-            throw Refusal.refused(credentials, repository, host, kind)
+            throw isLogin
+                ? Refusal.wrongPassword(host, body) : Refusal.refused(credentials, repository, host, kind)
         default: throw AnswerFailure.explain(response, body: body, what: "the token server \(host)")
         }
         do throws(JSONError) {
@@ -88,14 +93,17 @@ struct TokenClient: Sendable {
             }
             // Shorter than the specification's default of 60 s is not believed: it would mean a token a request.
             let seconds = max(60, try answer.optional("expires_in")?.integer(Int64.self) ?? 60)
-            return BearerToken(header: "Bearer \(text)", expires: asked + .seconds(min(seconds, 86_400)))
+            let refresh = try answer.optional("refresh_token")?.string()
+            return BearerToken(
+                header: "Bearer \(text)", expires: asked + .seconds(min(seconds, 86_400)),
+                refresh: refresh.flatMap { $0.isEmpty ? nil : $0 })
         } catch {
             throw RegistryError(.server, "the token server \(host) gave an answer that cannot be read: \(error)")
         }
     }
 
     private func request(
-        _ wanted: TokenRequest, credentials: Credentials?
+        _ wanted: TokenRequest, credentials: Credentials?, isLogin: Bool
     ) throws(RegistryError) -> TransportRequest {
         guard let realm = WebAddress(parsing: wanted.realm) else {
             throw RegistryError(.server, "\"\(wanted.realm)\" is no usable URL")
@@ -113,6 +121,7 @@ struct TokenClient: Sendable {
         case .password(let user, _):
             fields += wanted.scopes.texts.map { ("scope", $0) }
             fields.append(("account", user))
+            if isLogin { fields += [("client_id", "mlrun"), ("offline_token", "true")] }
             if let basic = credentials?.basic { request.headers.add(name: "Authorization", value: basic) }
             request.address = realm.adding(query: Self.form(fields))
         case nil:

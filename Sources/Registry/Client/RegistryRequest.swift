@@ -20,6 +20,10 @@ struct RegistryRequest: Sendable {
     var body: RequestBody?
     /// The rights to ask for, beside those that the registry's challenge names.
     var scopes: AccessScopes
+    /// Sent in place of whatever login is known, to the registry itself only.
+    var authorization: String?
+    /// Whether no login is looked for, nor a challenge answered.
+    var isAnonymous = false
     /// The answers that are returned; every other one is thrown as an error.
     var accepted: Set<UInt> = [200]
 }

@@ -1,6 +1,7 @@
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
+internal import OCISpec
 internal import Synchronization
 
 /// Requests of registries with everything that may lie between question and answer: the choice among mirrors and of
@@ -14,7 +15,8 @@ internal import Synchronization
 final class RegistryRequester: Sendable {
     private let transport: HTTPTransport
     private let authorizer: Authorizer
-    private let hosts: RegistryHosts
+    let tokens: TokenClient
+    let hosts: RegistryHosts
     private let logger: Logger
     private let state = Mutex(State())
     private static let mostRedirects = 5
@@ -24,6 +26,8 @@ final class RegistryRequester: Sendable {
         var schemes: [String: WebAddress.Scheme] = [:]
         /// Mirrors that could not be reached, and why; they are not waited for a second time.
         var unreachable: [RegistryEndpoint: RegistryError] = [:]
+        /// Mirrors that have sent something else than what a digest names.
+        var damaged: [Digest: Set<RegistryEndpoint>] = [:]
     }
 
     init(transport: HTTPTransport, configuration: RegistryConfiguration, logger: Logger) {
@@ -31,9 +35,9 @@ final class RegistryRequester: Sendable {
         self.logger = logger
         let hosts = RegistryHosts(configuration: configuration)
         self.hosts = hosts
+        tokens = TokenClient(transport: transport, hosts: hosts)
         authorizer = Authorizer(
-            tokens: TokenClient(transport: transport, hosts: hosts),
-            credentials: CredentialStore(source: configuration.credentials), logger: logger)
+            tokens: tokens, credentials: CredentialStore(source: configuration.credentials), logger: logger)
     }
 
     func shutdown() async { await transport.shutdown() }
@@ -41,17 +45,23 @@ final class RegistryRequester: Sendable {
     // MARK: Mirrors
 
     /// What `attempt` returns for the first host that does not fail: the mirrors in their order, then the registry
-    /// itself. Where all fail, the registry's error is thrown, with what each mirror had said.
+    /// itself. Where all fail, the registry's error is thrown, with what each mirror had said. A mirror that once sent
+    /// something else for `content` is not asked for it again.
     func first<Value: Sendable>(
-        of repository: RegistryRepository, for capability: RegistryCapabilities,
+        of repository: RegistryRepository, for capability: RegistryCapabilities, content: Digest? = nil,
         attempt: (RegistryEndpoint) async throws(RegistryError) -> Value
     ) async throws(RegistryError) -> Value {
         let endpoints = try hosts.endpoints(of: repository).filter { $0.capabilities.contains(capability) }
-        let unreachable = state.withLock { $0.unreachable }
+        let (unreachable, damaged) = state.withLock { state in
+            (state.unreachable, content.flatMap { state.damaged[$0] } ?? [])
+        }
         var failures: [RegistryError] = []
         for endpoint in endpoints {
             do throws(RegistryError) {
                 if let known = unreachable[endpoint] { throw known }
+                if damaged.contains(endpoint) {
+                    throw RegistryError(.digestMismatch, "the mirror \(endpoint.host) has sent damaged content")
+                }
                 return try await attempt(endpoint)
             } catch {
                 if error.kind == .cancelled { throw error }
@@ -70,6 +80,15 @@ final class RegistryRequester: Sendable {
         }
         guard !failures.isEmpty else { throw last }
         throw last.adding("before it, \(failures.map(\.message).joined(separator: "; "))")
+    }
+
+    /// Notes that mirrors sent something else than what `content` names; false if there was none among those who sent.
+    func reject(_ mirrors: [RegistryEndpoint], for content: Digest) -> Bool {
+        state.withLock { state in
+            let new = Set(mirrors).subtracting(state.damaged[content] ?? [])
+            state.damaged[content, default: []].formUnion(new)
+            return !new.isEmpty
+        }
     }
 
     // MARK: One host
@@ -138,8 +157,10 @@ final class RegistryRequester: Sendable {
     private func send(_ exchange: Exchange, to start: WebAddress) async throws(RegistryError) -> TransportResponse {
         let registry = exchange.registry
         let scopes = exchange.request.scopes
-        var authorization =
-            registry.mayCarrySecrets ? await authorizer.known(for: exchange.repository, scopes: scopes) : nil
+        var authorization = exchange.request.authorization
+        if authorization == nil, registry.mayCarrySecrets, !exchange.request.isAnonymous {
+            authorization = await authorizer.known(for: exchange.repository, scopes: scopes)
+        }
         var isChallenged = false
         var address = start
         var redirects = 0
@@ -161,7 +182,7 @@ final class RegistryRequester: Sendable {
                             + "\(response.status.code), which does not keep it",
                         remedy: "name the host that it redirects to: \(address.hostAndPort)")
                 }
-            case 401 where isRegistry && !isChallenged:
+            case 401 where isRegistry && !isChallenged && !exchange.request.isAnonymous:
                 isChallenged = true
                 _ = try await response.body.collect(limit: 64 << 10)
                 let challenges = AuthenticationChallenge.parse(response.headers["WWW-Authenticate"])
@@ -205,6 +226,14 @@ final class RegistryRequester: Sendable {
                 .tls, "\(host) redirects from HTTPS to plain HTTP (\(next.origin)), which is not followed",
                 remedy: "have the registry's storage served with TLS")
         }
+        // An address that is nobody's but the asking machine's own is no place for a registry's storage.
+        guard !next.isInternal || (next.isLoopback && from.isLoopback) || next.host == from.host else {
+            throw RegistryError(
+                .server,
+                "\(host) redirects to \(next.hostAndPort), an address inside this machine or its cloud, "
+                    + "which is not followed",
+                remedy: "ask the registry's operator: its storage has no public address")
+        }
         return next
     }
 
@@ -213,8 +242,10 @@ final class RegistryRequester: Sendable {
         // The body only explains; without it the status has to do.
         let body = (try? await response.body.collect(limit: 64 << 10)) ?? []
         guard response.address.origin == exchange.registry.origin else {
-            return AnswerFailure.explain(
+            let failure = AnswerFailure.explain(
                 response, body: body, what: "\(host), where \(exchange.registry.hostAndPort) redirects to,")
+            // Signed addresses expire; the registry gives out a new one when it is asked again.
+            return [401, 403, 410].contains(response.status.code) ? failure.asTransient(true) : failure
         }
         guard response.status.code == 401 || response.status.code == 403 else {
             return AnswerFailure.explain(response, body: body, what: host)

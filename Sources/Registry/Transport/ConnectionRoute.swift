@@ -6,6 +6,7 @@ internal import NIOSSL
 struct ConnectionRoute: Sendable, Hashable {
     var tls = TLSSettings.standard
     var connectTimeout: Duration
+    var proxy: Proxy?
 
     /// How async-http-client is to connect; `authorities` are trusted beside the system's and the route's own.
     func clientConfiguration(authorities: [String]) throws(RegistryError) -> HTTPClient.Configuration {
@@ -13,6 +14,16 @@ struct ConnectionRoute: Sendable, Hashable {
             tlsConfiguration: try tls.configuration(authorities: authorities), redirectConfiguration: .disallow,
             timeout: .init(connect: TimeAmount(connectTimeout)), ignoreUncleanSSLShutdown: false,
             decompression: .disabled)
+        if let proxy {
+            settings.proxy =
+                switch proxy.kind {
+                case .http:
+                    .server(
+                        host: proxy.host, port: proxy.port,
+                        authorization: proxy.basic.map { .basic(credentials: $0) })
+                case .socks: .socksServer(host: proxy.host, port: proxy.port)
+                }
+        }
         // One connection a download: layers never share the window of one HTTP/2 connection.
         settings.httpVersion = .http1Only
         settings.connectionPool.retryConnectionEstablishment = false

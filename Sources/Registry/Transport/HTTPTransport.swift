@@ -113,7 +113,8 @@ final class HTTPTransport: Sendable {
     {
         let route = ConnectionRoute(
             tls: request.address.scheme == .https ? tls : .standard,
-            connectTimeout: request.connectTimeout ?? configuration.connectTimeout)
+            connectTimeout: request.connectTimeout ?? configuration.connectTimeout,
+            proxy: try configuration.proxies.proxy(for: request.address))
         let client = try running(route)
         let prepared: HTTPClient.Request
         do {
@@ -127,14 +128,22 @@ final class HTTPTransport: Sendable {
         } catch let error as RegistryError {
             throw error
         } catch {
-            throw TransportFailure.explain(error, address: request.address)
+            throw TransportFailure.explain(error, address: request.address, proxy: route.proxy)
         }
         let receiver = ResponseReceiver(
             responseTimeout: configuration.responseTimeout, stallTimeout: configuration.stallTimeout)
         receiver.attach(client.execute(request: prepared, delegate: receiver, logger: logger))
         let body = ResponseBody(receiver, from: request.address)
         switch await receiver.head() {
-        case .failure(let error): throw TransportFailure.explain(error, address: request.address)
+        case .failure(let error):
+            // Through a proxy the certificate is not looked at again: another connection could meet another server.
+            if route.proxy == nil, TransportFailure.isUntrustedCertificate(error),
+                let report = await CertificateReport.explain(
+                    request.address, timeout: TimeAmount(route.connectTimeout))
+            {
+                throw report
+            }
+            throw TransportFailure.explain(error, address: request.address, proxy: route.proxy, tls: route.tls)
         case .success(let head):
             logger.debug(
                 "\(request.method) \(request.address.text.prefix { $0 != "?" })",

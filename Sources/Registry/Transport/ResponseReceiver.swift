@@ -11,10 +11,12 @@ final class ResponseReceiver: HTTPClientResponseDelegate {
     typealias Response = Void
     typealias Outcome = Result<ByteBuffer?, any Error>
 
-    /// The server was silent for this long.
+    /// The server was silent, or as good as silent, for this long.
     struct Silence: Error, Sendable {
         let duration: Duration
         let isBeforeHead: Bool
+        /// What came nevertheless.
+        var bytes = 0
     }
 
     private struct State {
@@ -29,6 +31,14 @@ final class ResponseReceiver: HTTPClientResponseDelegate {
         var task: HTTPClient.Task<Void>?
         var watchdog: RepeatedTask?
         var lastSign = NIODeadline.now()
+        /// Body bytes since `windowBegan`: one byte now and then is no download.
+        var windowBytes = 0
+        var windowBegan = NIODeadline.now()
+
+        mutating func beginWindow() {
+            windowBytes = 0
+            windowBegan = .now()
+        }
     }
 
     private let state = Mutex(State())
@@ -36,6 +46,8 @@ final class ResponseReceiver: HTTPClientResponseDelegate {
     private let stallTimeout: TimeAmount
     /// Enough to keep the socket busy while the reader hashes, small beside everything else in memory.
     private static let capacity = 512 << 10
+    /// Fewer bytes than this within the time for a stall are one, unless the answer ends.
+    private static let trickle = 16 << 10
 
     init(responseTimeout: Duration, stallTimeout: Duration) {
         self.responseTimeout = TimeAmount(responseTimeout)
@@ -100,6 +112,7 @@ final class ResponseReceiver: HTTPClientResponseDelegate {
                 guard state.buffered <= Self.capacity / 2, let room = state.room else { return (.success(part), nil) }
                 state.room = nil
                 state.lastSign = .now()
+                state.beginWindow()
                 return (.success(part), room)
             }
             switch state.end {
@@ -128,6 +141,7 @@ final class ResponseReceiver: HTTPClientResponseDelegate {
         let waiter = state.withLock { state in
             state.head = head
             state.lastSign = .now()
+            state.beginWindow()
             return state.headWaiter.take()
         }
         waiter?.resume(returning: .success(head))
@@ -139,6 +153,7 @@ final class ResponseReceiver: HTTPClientResponseDelegate {
         let waiter: CheckedContinuation<Outcome, Never>?
         (waiter, room) = state.withLock { state in
             state.lastSign = .now()
+            state.windowBytes += buffer.readableBytes
             if let waiter = state.partWaiter.take() { return (waiter, nil) }
             guard state.end == nil else { return (nil, nil) }
             state.parts.append(buffer)
@@ -183,9 +198,16 @@ final class ResponseReceiver: HTTPClientResponseDelegate {
     private func look() {
         let silence = state.withLock { state -> Silence? in
             guard state.end == nil, state.room == nil else { return nil }
+            let now = NIODeadline.now()
             let limit = state.head == nil ? responseTimeout : stallTimeout
-            guard NIODeadline.now() - state.lastSign >= limit else { return nil }
-            return Silence(duration: .nanoseconds(limit.nanoseconds), isBeforeHead: state.head == nil)
+            let duration = Duration.nanoseconds(limit.nanoseconds)
+            if now - state.lastSign >= limit { return Silence(duration: duration, isBeforeHead: state.head == nil) }
+            guard state.head != nil, now - state.windowBegan >= limit else { return nil }
+            if state.windowBytes < Self.trickle {
+                return Silence(duration: duration, isBeforeHead: false, bytes: state.windowBytes)
+            }
+            state.beginWindow()
+            return nil
         }
         if let silence { finish(.failure(silence)) }
     }

@@ -7,7 +7,11 @@ internal import NIOSSL
 
 /// Turns the errors of the network stack into sentences that say what failed, on which host, and what to do.
 enum TransportFailure {
-    static func explain(_ error: any Error, address: WebAddress) -> RegistryError {
+    /// `proxy` is what was connected to in place of `address`, `tls` the settings of the connection.
+    static func explain(
+        _ error: any Error, address: WebAddress, proxy: Proxy? = nil, tls: TLSSettings = .standard
+    ) -> RegistryError {
+        if let proxy, let failure = explain(error, of: proxy, address: address) { return failure }
         let host = address.hostAndPort
         switch error {
         case is CancellationError: return .cancelled("the request to \(host)")
@@ -19,7 +23,7 @@ enum TransportFailure {
             return RegistryError(
                 .server, "\(host) does not answer in HTTP: \(error)", remedy: "check the host and port",
                 isTransient: true, suggestsOtherScheme: true)
-        case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError: return explainTLS(error, address: address)
+        case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError: return explainTLS(error, address: address, tls)
         // A host given as an address is connected to without the wrapping of NIOConnectionError.
         case let error as IOError where error.errnoCode == ECONNREFUSED: return refused(address)
         case let error as IOError where [ENETUNREACH, EHOSTUNREACH, ETIMEDOUT, EADDRNOTAVAIL].contains(error.errnoCode):
@@ -37,9 +41,10 @@ enum TransportFailure {
     }
 
     private static func explain(_ silence: ResponseReceiver.Silence, host: String) -> RegistryError {
-        let what = silence.isBeforeHead ? "did not answer" : "stopped sending"
+        let what = silence.isBeforeHead ? "did not answer for" : "stopped sending for"
+        let drip = "sent only \(silence.bytes) bytes in"
         return RegistryError(
-            .timeout, "\(host) \(what) for \(seconds(silence.duration))",
+            .timeout, "\(host) \(silence.bytes > 0 ? drip : what) \(seconds(silence.duration))",
             remedy: "check the network and the registry, and try again", isTransient: true)
     }
 
@@ -98,19 +103,66 @@ enum TransportFailure {
         }
     }
 
-    private static func explainTLS(_ error: any Error, address: WebAddress) -> RegistryError {
+    /// What failed between this machine and the proxy; nil if it was something beyond.
+    private static func explain(_ error: any Error, of proxy: Proxy, address: WebAddress) -> RegistryError? {
+        let way = "the proxy \(proxy.hostAndPort)"
+        let remedy = "check HTTPS_PROXY and HTTP_PROXY, or add \(address.host) to NO_PROXY"
+        switch error {
+        case let error as NIOConnectionError:
+            let cause = error.connectionErrors.first?.error ?? error.dnsAError ?? error.dnsAAAAError
+            return RegistryError(
+                .network, "cannot connect to \(way) on the way to \(address.hostAndPort): \(describe(cause))",
+                remedy: remedy, isTransient: true)
+        case let error as IOError where error.errnoCode == ECONNREFUSED:
+            return RegistryError(
+                .network, "cannot connect to \(way) on the way to \(address.hostAndPort): \(reason(ECONNREFUSED))",
+                remedy: remedy)
+        case let error as HTTPClientError where error == .proxyAuthenticationRequired:
+            return RegistryError(
+                .unauthorized, "\(way) wants a user name and password, or refuses those that it was given",
+                remedy: "write them into HTTPS_PROXY: http://user:password@\(proxy.hostAndPort)")
+        case let error as HTTPClientError where error == .invalidProxyResponse:
+            return RegistryError(
+                .network, "\(way) refuses to connect to \(address.hostAndPort)", remedy: remedy, isTransient: true)
+        case let error as HTTPClientError where [.httpProxyHandshakeTimeout, .socksHandshakeTimeout].contains(error):
+            return RegistryError(
+                .timeout, "\(way) did not connect to \(address.hostAndPort) in time", remedy: remedy, isTransient: true)
+        default: return nil
+        }
+    }
+
+    static func isUntrustedCertificate(_ error: any Error) -> Bool {
+        guard error is NIOSSLError || error is BoringSSLError || error is NIOSSLExtraError else { return false }
+        let text = "\(error)"
+        return text.contains("CERTIFICATE_VERIFY_FAILED") || text.contains("unableToValidateCertificate")
+            || text.contains("failedToValidateHostname")
+    }
+
+    private static func explainTLS(_ error: any Error, address: WebAddress, _ tls: TLSSettings) -> RegistryError {
         let host = address.hostAndPort
         let text = "\(error)"
+        if ["CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE_ON_CLIENT_HELLO"].contains(
+            where: { text.contains($0) })
+        {
+            guard let shown = tls.clientCertificates.first else {
+                return RegistryError(
+                    .tls, "\(host) wants a client certificate, and none is set for it",
+                    remedy: "put it into /etc/mlrun/certs.d/\(host)/client.cert and its key into client.key beside it")
+            }
+            return RegistryError(
+                .tls, "\(host) refuses the client certificate \(shown.certificate)",
+                remedy: "check that it has not expired and that its authority is one that \(host) knows")
+        }
         if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") {
             return RegistryError(
                 .tls, "\(host) answers a TLS handshake with something else, most likely plain HTTP",
                 remedy: "serve the registry with TLS, or list \(host) as an insecure registry",
                 suggestsOtherScheme: true)
         }
-        if text.contains("CERTIFICATE_VERIFY_FAILED") || text.contains("unableToValidateCertificate") {
+        if isUntrustedCertificate(error) {
             return RegistryError(
                 .tls, "the certificate of \(host) is not trusted, or not valid for this name or date",
-                remedy: "install the certificate authority of \(host), or name its PEM file")
+                remedy: "put the authority's PEM certificate into /etc/mlrun/certs.d/\(host)/ca.crt")
         }
         if case .uncleanShutdown? = error as? NIOSSLError {
             return broken(host, "it ended in the middle of the encrypted stream")

@@ -85,7 +85,9 @@ enum Command {
         }
     }
 
-    static func run(_ arguments: String...) throws {
+    static func run(_ arguments: String...) throws { try run(arguments) }
+
+    static func run(_ arguments: [String]) throws {
         let pid = try start(arguments)
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0 && errno == EINTR {}

@@ -70,10 +70,11 @@ struct FakeRegistry: Sendable {
     /// A blob, or the rest of it that a Range header asks for.
     static func part(of blob: [UInt8], _ request: Received, _ answersRanges: Bool = true) -> Reply {
         guard answersRanges, let range = request.range, range.hasPrefix("bytes="),
-            let start = Int(range.dropFirst(6).dropLast())
+            let dash = range.firstIndex(of: "-"), let start = Int(range[..<dash].dropFirst(6))
         else { return Reply(body: blob) }
-        let header = ("Content-Range", "bytes \(start)-\(blob.count - 1)/\(blob.count)")
-        return Reply(status: .partialContent, headers: HTTPHeaders([header]), body: Array(blob[start...]))
+        let last = Int(range[range.index(after: dash)...]) ?? blob.count - 1
+        let header = ("Content-Range", "bytes \(start)-\(last)/\(blob.count)")
+        return Reply(status: .partialContent, headers: HTTPHeaders([header]), body: Array(blob[start...last]))
     }
 
     static func digest(_ bytes: [UInt8]) -> OCISpec.Digest { OCISpec.Digest(sha256: SHA256.hash(data: bytes)) }
@@ -97,11 +98,13 @@ extension ScriptedServer {
 /// A client that retries within milliseconds and knows only the logins it is given.
 func makeClient(
     credentials: CredentialSource = .none, attempts: Int = 3, stall: Duration = .seconds(20),
-    response: Duration = .seconds(20), authorities: [String] = []
+    response: Duration = .seconds(20), authorities: [String] = [], hosts: String? = nil,
+    proxies: ProxySettings = .none, splitting: RangeSplitting = .never
 ) -> RegistryClient {
     RegistryClient(
         configuration: RegistryConfiguration(
-            certificateAuthorityFiles: authorities, credentials: credentials, connectTimeout: .seconds(20),
+            certificateAuthorityFiles: authorities, hostDirectories: hosts.map { [$0] } ?? [],
+            credentials: credentials, proxies: proxies, splitting: splitting, connectTimeout: .seconds(20),
             responseTimeout: response, stallTimeout: stall,
             retries: RetryPolicy(
                 attempts: attempts, firstPause: .milliseconds(2), longestPause: .milliseconds(10),

@@ -29,6 +29,8 @@ struct Reply: Sendable {
         case hangsUp
         /// Never answers.
         case silent
+        /// Sends this many bytes at once and then waits, again and again.
+        case throttled(bytes: Int, pause: TimeAmount)
     }
 
     var status = HTTPResponseStatus.ok
@@ -107,6 +109,7 @@ private final class ScriptHandler: ChannelInboundHandler {
     private let log: ScriptedServer.Log
     private var head: HTTPRequestHead?
     private var body = ""
+    private var throttle: (bytes: Int, pause: TimeAmount)?
 
     init(script: @escaping ScriptedServer.Script, log: ScriptedServer.Log) {
         self.script = script
@@ -132,12 +135,14 @@ private final class ScriptHandler: ChannelInboundHandler {
     private func answer(_ reply: Reply, _ context: ChannelHandlerContext) {
         var count = reply.body.count
         var ending = Ending.complete
+        throttle = nil
         switch reply.fault {
         case .truncated(let after): (count, ending) = (min(after, count), .close)
         case .stalled(let after): (count, ending) = (min(after, count), .nothing)
         case .closes: ending = .completeAndClose
         case .hangsUp: return context.close(promise: nil)
         case .silent: return
+        case .throttled(let bytes, let pause): throttle = (bytes, pause)
         case nil: break
         }
         var headers = reply.headers
@@ -164,13 +169,19 @@ private final class ScriptHandler: ChannelInboundHandler {
             }
             return
         }
-        let next = min(start + 64 << 10, end)
+        let next = min(start + (throttle?.bytes ?? 64 << 10), end)
         let piece = context.channel.allocator.buffer(bytes: body[start..<next])
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(piece)))).whenSuccess {
             let (handler, context) = bound.value
             handler.log.state.withLock { $0.written += next - start }
-            handler.send(body, from: next, to: end, ending, context)
+            guard let pause = handler.throttle?.pause else {
+                return handler.send(body, from: next, to: end, ending, context)
+            }
+            context.eventLoop.scheduleTask(in: pause) {
+                let (handler, context) = bound.value
+                if context.channel.isActive { handler.send(body, from: next, to: end, ending, context) }
+            }
         }
     }
 }
