@@ -11,13 +11,17 @@ func blocking<Result: Sendable, Failure: Error>(
                     continuation.resume(returning: .failure(error))
                 }
             })
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        defer { pthread_attr_destroy(&attributes) }
+        // Not by its initialiser: which C module that belongs to depends on what else has been imported before.
+        let attributes = UnsafeMutablePointer<pthread_attr_t>.allocate(capacity: 1)
+        pthread_attr_init(attributes)
+        pthread_attr_setdetachstate(attributes, Int32(PTHREAD_CREATE_DETACHED))
+        defer {
+            pthread_attr_destroy(attributes)
+            attributes.deallocate()
+        }
         var thread = pthread_t()
         let failure = pthread_create(
-            &thread, &attributes,
+            &thread, attributes,
             { argument in
                 if let argument { Unmanaged<ThreadWork>.fromOpaque(argument).takeRetainedValue().body() }
                 return nil
