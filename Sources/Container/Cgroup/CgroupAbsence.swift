@@ -57,7 +57,9 @@ enum CgroupAbsence: Equatable {
             reason =
                 "this host is hybrid: it binds the \(controller) controller to cgroup v1"
                 + (mount.map { " (\($0))" } ?? "")
-            remedy = "boot with the kernel parameters systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all"
+            remedy =
+                "boot with the kernel parameters systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all"
+                + (policy == .mandatory ? ", or let mlrun-oci make groups of cgroup v1: MLRUN_CGROUP_V1=1" : "")
         case .notInKernel:
             reason = "this kernel has no \(controller) controller"
             remedy = "look for cgroup_disable=\(controller) in /proc/cmdline, or use a kernel built with it"

@@ -32,7 +32,7 @@ extension CgroupStatistics {
         return data
     }
 
-    private static func list(_ values: [UInt64]) -> [JSON] { values.map { .unsigned($0) } }
+    private static func list(_ values: [UInt64]) -> [JSON] { values.map { JSON(count: $0) } }
 
     private var cpuData: JSON {
         var usage = JSONObject()
@@ -94,8 +94,9 @@ extension CgroupStatistics {
         }
         object["kernel"] = memory.kernel.map(entry) ?? entry(memory.details["kernel"] ?? 0, nil, nil, 0)
         object["kernelTCP"] = memory.kernelTCP.map(entry) ?? entry(memory.details["sock"] ?? 0, nil, nil, 0)
-        object["raw"] = .object(
-            JSONObject(memory.details.sorted { $0.key < $1.key }.map { ($0.key, .unsigned($0.value)) }))
+        var raw = JSONObject()
+        for (name, value) in memory.details.sorted(by: { $0.key < $1.key }) { raw.set(name, value) }
+        object["raw"] = .object(raw)
         object["psi"] = memoryPressure?.json
         return .object(object)
     }
@@ -109,7 +110,7 @@ extension CgroupStatistics {
             func entry(_ operation: String, _ value: UInt64) -> JSON {
                 [
                     "major": .integer(number[0]), "minor": .integer(number[1]), "op": .string(operation),
-                    "value": .unsigned(value),
+                    "value": JSON(count: value),
                 ]
             }
             bytes += [
@@ -136,6 +137,11 @@ extension CgroupStatistics {
     }
 }
 
+extension JSON {
+    /// A number that is never negative.
+    fileprivate init(count: UInt64) { self = Int64(exactly: count).map { .integer($0) } ?? .unsigned(count) }
+}
+
 extension CgroupStatistics.Pressure {
     /// With `some`, and `full` where the kernel tells.
     public var json: JSON {
@@ -151,7 +157,7 @@ extension CgroupStatistics.Pressure.Share {
     public var json: JSON {
         [
             "avg10": .number(average10), "avg60": .number(average60), "avg300": .number(average300),
-            "total": .unsigned(total),
+            "total": JSON(count: total),
         ]
     }
 }

@@ -22,7 +22,11 @@ extension ContainerCgroup {
     /// Every process of the container, also in groups of its own making, by this process's pid namespace, sorted.
     public func processes() throws(CgroupError) -> [Int32] {
         guard let members else { return [] }
-        return Array(Set(try members.processes())).sorted()
+        do throws(CgroupError) { return Array(Set(try members.processes())).sorted() } catch {
+            // A group that is gone has no processes.
+            if members.exists { throw error }
+            return []
+        }
     }
 
     /// Sends a signal to every process of the container. Without any group there is nobody to tell of.

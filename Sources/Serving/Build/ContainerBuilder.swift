@@ -115,6 +115,8 @@ public struct ContainerBuild: Sendable, Equatable {
     public var stopSignal: SignalName
     /// The processors that it was given exclusively, such as `0-3`; nil where its time is limited instead, or not.
     public var processors: String?
+    /// Rules for devices that the container was given beside those of its settings.
+    public var deviceRules: [RuntimeSpec.Resources.DeviceRule] = []
 
     /// Fills in who the process is, and HOME where nobody has set it.
     public mutating func resolve(_ user: ResolvedUser) {

@@ -58,8 +58,11 @@ struct ContainerAssembly: Sendable {
         do throws(PlanError) { plan = try LaunchPlanner.plan(build.spec, host: host.facts, options: options) } catch {
             throw ControlError("the container cannot be made on this host: \(error)")
         }
-        let (cgroup, warnings) = try makeCgroup(build.spec, id)
+        let (cgroup, warnings) = try makeCgroup(build.spec, id, given: build.deviceRules)
         var request = LaunchRequest(plan: plan, root: .mount(root))
+        if build.spec.hooks != nil {
+            request.hookState = ContainerState(id: id.rawValue, status: .creating, bundle: files.directory)
+        }
         request.seccompCache = directories.seccompCache
         do throws(CgroupError) { request.cgroup = SharedDescriptor(try cgroup.openDirectory()) } catch {
             throw ControlError(error.cause, remedy: error.remedy)
@@ -126,6 +129,7 @@ struct ContainerAssembly: Sendable {
                 throw BuildError("user", error.description, remedy: "give a user of the image, or numbers, with --user")
             }
             build.resolve(user)
+            try addDescribedDevices(to: &build)
             return build
         } catch {
             throw ControlError(error.message, remedy: error.remedy)
@@ -133,9 +137,10 @@ struct ContainerAssembly: Sendable {
     }
 
     private func makeCgroup(
-        _ spec: RuntimeSpec, _ id: ReplicaID
+        _ spec: RuntimeSpec, _ id: ReplicaID, given: [RuntimeSpec.Resources.DeviceRule]
     ) throws(ControlError) -> (Cgroup, [String]) {
-        let rules = settings.usesHostUserNamespace || !settings.devices.isEmpty ? try deviceRules() : nil
+        let isLimited = settings.usesHostUserNamespace || !settings.devices.isEmpty || !given.isEmpty
+        let rules = isLimited ? try deviceRules(given) : nil
         do throws(CgroupError) {
             let path = host.cgroupPath(id)
             let old = try host.hierarchy.group(at: path)
@@ -183,8 +188,10 @@ struct ContainerAssembly: Sendable {
 
     /// Outside of a user namespace a container with the right to make device nodes could reach every disk: only the devices
     /// it was given, and those that every container has, can be opened.
-    private func deviceRules() throws(ControlError) -> [RuntimeSpec.Resources.DeviceRule] {
-        var rules: [RuntimeSpec.Resources.DeviceRule] = [.init(allow: false, access: "rwm")]
+    private func deviceRules(
+        _ given: [RuntimeSpec.Resources.DeviceRule]
+    ) throws(ControlError) -> [RuntimeSpec.Resources.DeviceRule] {
+        var rules: [RuntimeSpec.Resources.DeviceRule] = [.init(allow: false, access: "rwm")] + given
         do throws(SystemError) {
             for device in settings.devices {
                 let node = try HostDevice(lookingUp: device.source)

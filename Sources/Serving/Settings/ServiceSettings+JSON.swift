@@ -3,7 +3,8 @@ public import OCISpec
 extension ServiceSettings {
     private static let members: Set<String> = [
         "name", "image", "arguments", "entrypoint", "environment", "workingDirectory", "user", "hostname", "labels",
-        "ports", "network", "networkName", "volumes", "tmpfs", "devices", "readOnlyRoot", "limits", "limitPolicy",
+        "ports", "network", "networkName", "volumes", "tmpfs", "devices", "cdiDevices", "readOnlyRoot", "limits",
+        "limitPolicy",
         "ulimits", "usernsHost", "capAdd", "capDrop", "security", "init", "ready", "live", "startupTimeout", "restart",
         "stopSignal", "stopTimeout", "drainTimeout", "replicas",
     ]
@@ -28,6 +29,11 @@ extension ServiceSettings {
         volumes = try cursor.texts("volumes", VolumeMount.init(parsing:))
         temporaryFileSystems = try cursor.texts("tmpfs", TemporaryFileSystem.init(parsing:))
         devices = try cursor.texts("devices", DeviceMapping.init(parsing:))
+        cdiDevices = try cursor.list("cdiDevices") { device throws(JSONError) in
+            let text = try device.string()
+            guard let name = CDIName(text) else { throw device.failure("\"\(text)\" is no name of a CDI device") }
+            return name
+        }
         readOnlyRoot = try cursor.optional("readOnlyRoot")?.bool() ?? false
         limits =
             try cursor.optional("limits").map { cursor throws(JSONError) in try ResourceLimits(cursor) }
@@ -67,6 +73,7 @@ extension ServiceSettings {
         object.setList("volumes", volumes.map(\.text))
         object.setList("tmpfs", temporaryFileSystems.map(\.text))
         object.setList("devices", devices.map(\.text))
+        object.setList("cdiDevices", cdiDevices.map(\.description))
         object["readOnlyRoot"] = .bool(readOnlyRoot)
         object["limits"] = limits.json
         object["limitPolicy"] = .string(limitPolicy.rawValue)

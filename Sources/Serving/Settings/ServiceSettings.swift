@@ -37,6 +37,8 @@ public struct ServiceSettings: Sendable, Equatable {
     public var temporaryFileSystems: [TemporaryFileSystem] = []
     /// Device nodes of the host.
     public var devices: [DeviceMapping] = []
+    /// Devices by the names that their vendors' files of the Container Device Interface give them.
+    public var cdiDevices: [CDIName] = []
     /// Whether the root file system refuses writes.
     public var readOnlyRoot = false
 

@@ -140,7 +140,10 @@ struct StartOptions: ParsableArguments {
     var securityOpt: [String] = []
 
     @Option(
-        help: ArgumentHelp("Let it use a device of the host, such as /dev/fuse.", valueName: "source[:target[:rwm]]"))
+        help: ArgumentHelp(
+            "Let it use a device of the host, such as /dev/fuse, or one that a file of the Container Device Interface "
+                + "describes, such as nvidia.com/gpu=all.",
+            valueName: "source[:target[:rwm]]|vendor/class=name"))
     var device: [String] = []
 
     @Option(
@@ -185,7 +188,8 @@ struct StartOptions: ParsableArguments {
             try VolumeMount(parsing: $0, workingDirectory: Self.workingDirectory)
         }
         settings.temporaryFileSystems = try tmpfs.map { try TemporaryFileSystem(parsing: $0) }
-        settings.devices = try device.map { try DeviceMapping(parsing: $0) }
+        settings.cdiDevices = device.compactMap { CDIName($0) }
+        settings.devices = try device.filter { CDIName($0) == nil }.map { try DeviceMapping(parsing: $0) }
         settings.readOnlyRoot = readOnly
         settings.usesInit = usesInit
         settings.limits = try resourceLimits()

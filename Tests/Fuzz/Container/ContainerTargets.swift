@@ -3,7 +3,7 @@ import OCISpec
 @testable import Container
 
 extension FuzzTarget {
-    static let container = [accounts, plan]
+    static let container = [accounts, plan] + cgroups
 
     /// A user as the image or a flag names it, etc/passwd and etc/group, with zero bytes between.
     private static let accounts = FuzzTarget(name: "accounts") { bytes throws(FuzzFinding) in
