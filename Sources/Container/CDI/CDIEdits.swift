@@ -125,14 +125,17 @@ extension RuntimeSpec {
                 throw CDIError.stale(file, "the program \(hook.path) of its \(hook.hookName) hook", hook.path)
             }
             let made = Hook(path: hook.path, args: hook.args, env: hook.env, timeout: hook.timeout)
-            switch hook.hookName {
-            case "prestart": all.prestart.append(made)
-            case "createRuntime": all.createRuntime.append(made)
-            case "createContainer": all.createContainer.append(made)
-            case "startContainer": all.startContainer.append(made)
-            case "poststart": all.poststart.append(made)
-            default: all.poststop.append(made)
-            }
+            let list: WritableKeyPath<Hooks, [Hook]> =
+                switch hook.hookName {
+                case "prestart": \.prestart
+                case "createRuntime": \.createRuntime
+                case "createContainer": \.createContainer
+                case "startContainer": \.startContainer
+                case "poststart": \.poststart
+                default: \.poststop
+                }
+            // A caller may have applied the same edits, and left the annotation in place.
+            if !all[keyPath: list].contains(made) { all[keyPath: list].append(made) }
         }
         if !new.isEmpty { hooks = all }
     }

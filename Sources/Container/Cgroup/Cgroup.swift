@@ -123,6 +123,17 @@ public struct Cgroup: Sendable, Hashable {
             remedy: "choose another cgroupsPath, or end them first")
     }
 
+    /// A group below one whose threads were spread over groups ("threaded") takes no process of its own.
+    func checkTakesProcesses() throws(CgroupError) {
+        guard let type = try readIfPresent("cgroup.type")?.filter({ $0 != "\n" }), type != "domain",
+            type != "domain threaded"
+        else { return }
+        let above = File.parent(of: path)
+        throw CgroupError(
+            .path, "the cgroup \(path) takes no processes (its type is \"\(type)\"), since \(above) is threaded",
+            remedy: "choose a cgroupsPath that is not below a threaded group: see cgroup.type in \(above)")
+    }
+
     // MARK: Files
 
     /// A file of the group as text.

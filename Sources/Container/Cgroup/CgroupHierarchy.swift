@@ -99,6 +99,7 @@ public struct CgroupHierarchy: Sendable, Equatable {
                 parent = child
             }
             if created.first != parent.path { try parent.checkReusable() }
+            try parent.checkTakesProcesses()
             return (parent, created)
         } catch {
             for path in created { _ = rmdir(path) }

@@ -9,6 +9,10 @@ public struct CreateOptions: Sendable {
     public var bundle: String
     /// Run the program at once, instead of waiting for `start`.
     public var startsAtOnce = false
+    /// Devices beside those that its annotations ask for, by their names in the Container Device Interface.
+    public var devices: [String] = []
+    /// Where the files are that describe them.
+    public var deviceDirectories = CDIRegistry.standardDirectories
     /// What the program gets as standard input, output and error.
     public var streams = LaunchRequest.Streams.inherited
     /// A unix socket that takes the terminal's controlling side.
@@ -35,6 +39,7 @@ extension ContainerDirectory {
     ) throws(ContainerError) -> (process: ContainerProcess, warnings: [String]) {
         try Self.checkID(id)
         var spec = try Self.readSpec("\(options.bundle)/config.json")
+        try Self.addDescribedDevices(to: &spec, options)
         let rootfs = Self.rootPath(spec, bundle: options.bundle)
         try Self.checkTerminal(spec, options)
         Self.addHome(to: &spec, rootfs: rootfs)

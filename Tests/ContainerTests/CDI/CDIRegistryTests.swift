@@ -71,6 +71,9 @@ struct CDIRegistryTests {
                 == .init(destination: "/a/p", type: "bind", source: "/etc/passwd", options: ["ro", "bind"]))
         #expect(edited.hooks?.createContainer == [.init(path: "/bin/sh", args: ["sh"], timeout: 3)])
         #expect(edited.hooks?.poststop.count == 1)
+        let once = edited
+        try directories.registry.inject([try name("v.com/c=x")], into: &edited)
+        #expect(edited.hooks == once.hooks && edited.mounts == once.mounts && edited.process == once.process)
     }
 
     @Test("a later directory hides an earlier one, and two files of one directory are in conflict")

@@ -137,4 +137,42 @@ struct SystemdPropertiesTests {
             #expect(throws: CgroupError.self, "\(bad)") { _ = try path(bad) }
         }
     }
+
+    @Test("a host without groups runs what asks for none, and names the limit that it cannot set")
+    func noGroups() throws {
+        let host = HostCgroups(layout: .none, unifiedMount: nil, ownGroup: nil)
+        func create(_ resources: Resources, _ change: (inout ContainerCgroup.Request) -> Void = { _ in }) throws
+            -> [String]
+        {
+            var request = ContainerCgroup.Request(id: "id", resources: resources)
+            change(&request)
+            let (group, warnings) = try ContainerCgroup.create(request, on: host)
+            #expect(group.isNone)
+            try group.kill()
+            try group.remove()
+            #expect(try group.processes().isEmpty)
+            return warnings
+        }
+        #expect(try create(.init()).count == 1)
+        #expect(try create(.init(pids: .init(limit: -1))).count == 1)
+        #expect(try create(.init(devices: [.init(allow: false)])) { $0.inUserNamespace = true }.count == 1)
+        #expect(try create(.init()) { $0.manager = .disabled }.isEmpty)
+        for (resources, field) in [
+            (Resources(memory: .init(limit: 1 << 20)), "memory.limit"),
+            (Resources(devices: [.init(allow: false)]), "devices"),
+            (Resources(network: .init(classID: 5)), "network.classID"),
+        ] {
+            let error = #expect(throws: CgroupError.self) { _ = try create(resources) }
+            guard case .limit(let found, _)? = error?.kind else {
+                Issue.record("\(error as Any)")
+                continue
+            }
+            #expect(found == "linux.resources.\(field)")
+            #expect(error?.description.hasPrefix("linux.resources.\(field): ") == true)
+        }
+        let disabled = #expect(throws: CgroupError.self) {
+            _ = try create(.init(pids: .init(limit: 5))) { $0.manager = .disabled }
+        }
+        #expect(disabled?.cause.contains("--cgroup-manager=disabled") == true)
+    }
 }

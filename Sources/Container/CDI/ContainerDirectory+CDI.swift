@@ -1,0 +1,21 @@
+internal import OCISpec
+
+extension ContainerDirectory {
+    /// Gives a container the devices that its annotations and its creator ask for by the Container Device Interface.
+    static func addDescribedDevices(to spec: inout RuntimeSpec, _ options: CreateOptions) throws(ContainerError) {
+        do throws(CDIError) {
+            var names = try CDIRegistry.names(in: spec.annotations)
+            for text in options.devices {
+                guard let name = CDIName(text) else {
+                    throw CDIError(
+                        "--device \"\(text)\" is no name of a CDI device",
+                        remedy: "write it as vendor/class=name, such as nvidia.com/gpu=all")
+                }
+                names.append(name)
+            }
+            if !names.isEmpty { try CDIRegistry(directories: options.deviceDirectories).inject(names, into: &spec) }
+        } catch {
+            throw .configuration("\(error)")
+        }
+    }
+}
