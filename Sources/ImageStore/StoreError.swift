@@ -52,9 +52,10 @@ extension StoreError: CustomStringConvertible {
             switch error.errno {
             case .accessDenied, .notPermitted: "run mlrun as root, or set MLRUN_ROOT to a directory you own"
             case .readOnlyFileSystem: "set MLRUN_ROOT to a directory on a writable file system"
+            case .noSpace, .quotaExceeded: Self.moreSpace
             default: "see whether the path is there and its file system is in order"
             }
-        case .noSpace: "free space with `mlrun prune`, or set MLRUN_ROOT to a directory on a larger file system"
+        case .noSpace: Self.moreSpace
         case .wrongSize, .wrongDigest: "pull again; if it happens again, the registry or archive holds a damaged blob"
         case .wrongDiffID: "the image was built or copied wrongly; ask its publisher to push it again"
         case .damagedCompression: "pull again; if it happens again, the image was pushed damaged"
@@ -63,4 +64,7 @@ extension StoreError: CustomStringConvertible {
         case .image(let problem): problem.remedy
         }
     }
+
+    private static let moreSpace =
+        "free space with `mlrun system prune --all`, or set MLRUN_ROOT to a directory on a larger file system"
 }

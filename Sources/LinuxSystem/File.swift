@@ -43,6 +43,23 @@ public enum File {
         }
     }
 
+    /// Fills a buffer with what stands at an offset, however many calls it takes; a file that ends before is EIO.
+    public static func readAll(
+        into buffer: UnsafeMutableRawBufferPointer, from descriptor: Int32, at offset: Int64, path: String? = nil
+    ) throws(SystemError) {
+        var done = 0
+        while done < buffer.count {
+            let got = retrying { () -> Int in
+                let got = pread(
+                    descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + off_t(done))
+                return got < 0 ? -Int(errno) : got
+            }
+            if got < 0 { throw SystemError("read", path: path, Errno(rawValue: Int32(-got))) }
+            if got == 0 { throw SystemError("read", path: path, .inputOutput) }
+            done += got
+        }
+    }
+
     /// The whole content of a file.
     public static func read(
         _ path: String, in directory: Int32 = AT_FDCWD, limit: Int = 64 << 20

@@ -72,7 +72,7 @@ private struct TreeRemoval {
 }
 
 /// An open directory whose entries are read as the bytes they are.
-private final class DirectoryStream {
+final class DirectoryStream {
     private let stream: OpaquePointer
     let descriptor: Int32
 

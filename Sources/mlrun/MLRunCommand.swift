@@ -26,7 +26,8 @@ struct MLRunCommand: AsyncParsableCommand {
                 name: "Images",
                 subcommands: [PullCommand.self, ImagesCommand.self, RmiCommand.self, PruneCommand.self]),
             CommandGroup(name: "Registries", subcommands: [LoginCommand.self, LogoutCommand.self]),
-            CommandGroup(name: "The program", subcommands: [VersionCommand.self, ShutdownCommand.self]),
+            CommandGroup(
+                name: "The program", subcommands: [SystemCommand.self, VersionCommand.self, ShutdownCommand.self]),
         ])
 
     static let version = "0.1.0"

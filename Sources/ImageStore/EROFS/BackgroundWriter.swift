@@ -62,7 +62,7 @@ final class BackgroundWriter: @unchecked Sendable {
             }
             guard let next else { return }
             var failure: SystemError?
-            do throws(SystemError) { try file.write(next.bytes, at: next.offset) } catch { failure = error }
+            do throws(SystemError) { try file.append(next.bytes, at: next.offset) } catch { failure = error }
             locked {
                 piece = nil
                 if let failure { self.failure = failure }

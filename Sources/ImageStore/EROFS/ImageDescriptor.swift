@@ -1,6 +1,7 @@
 internal import CLinux
 internal import Glibc
 internal import LinuxSystem
+internal import OCISpec
 
 /// The open file below an ``ImageFile``: writes pieces at their places, past the page cache where the file system allows
 /// it and the piece is aligned. Used by one thread at a time.
@@ -10,6 +11,9 @@ final class ImageDescriptor {
     private var isDirect = false
     /// Up to where write-back was started.
     private var writtenBack: Int64 = 0
+    private let hash = ImageDigest()
+    /// Where bytes were changed after they had been hashed.
+    private var patched: [Int64] = []
 
     /// Creates the file; it must not exist.
     init(creating path: String) throws(SystemError) {
@@ -27,6 +31,20 @@ final class ImageDescriptor {
         if result == -EOPNOTSUPP || result == -ENOSYS { return false }
         try check(result, "reserve space for", path: path)
         return true
+    }
+
+    /// Writes a piece that stands behind all before it, and hashes it.
+    func append(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(SystemError) {
+        try write(bytes, at: offset)
+        hash.take(bytes, at: offset)
+    }
+
+    /// By which the file can be checked later, its first block being this one.
+    func finishDigest(firstBlock: UnsafeRawBufferPointer, length: Int64) throws(SystemError) -> Digest {
+        try hash.replace(piecesAt: patched, length: length) { range, room throws(SystemError) in
+            try File.readAll(into: room, from: descriptor.rawValue, at: range.lowerBound, path: path)
+        }
+        return hash.finish(firstBlock: firstBlock, length: length)
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(SystemError) {
@@ -59,6 +77,7 @@ final class ImageDescriptor {
         try setDirect(false)
         var value = value.littleEndian
         try withUnsafeBytes(of: &value) { bytes throws(SystemError) in try write(bytes, at: offset) }
+        patched.append(offset)
     }
 
     func setLength(_ length: Int64) throws(SystemError) {

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import LinuxSystem
+internal import OCISpec
 
 /// The file an EROFS image is written to, strictly forwards: whole aligned pieces that bypass the page cache where the
 /// file system allows it. What is written is not read again through this file but through a mount of it, so caching it
@@ -22,6 +23,8 @@ final class ImageFile {
     private var isReserved = false
     /// Where reserved space is to be given back.
     private var holes: [Range<Int64>] = []
+    /// By which the content can be checked later; there after ``finish(firstBlock:)``.
+    private(set) var digest: Digest?
 
     /// Creates the file; it must not exist.
     init(creating path: String) throws(SystemError) {
@@ -85,7 +88,7 @@ final class ImageFile {
     /// Writes what is buffered. The position is a multiple of the block size.
     func flush() throws(SystemError) {
         try writer?.drain()
-        try file.write(UnsafeRawBufferPointer(start: buffer, count: fill), at: start)
+        try file.append(UnsafeRawBufferPointer(start: buffer, count: fill), at: start)
         start += Int64(fill)
         fill = 0
     }
@@ -97,6 +100,7 @@ final class ImageFile {
     func finish(firstBlock: UnsafeRawBufferPointer) throws(SystemError) {
         precondition(fill == 0 && firstBlock.count == Erofs.blockSize)
         try writer?.drain()
+        digest = try file.finishDigest(firstBlock: firstBlock, length: start)
         buffer.copyMemory(from: firstBlock.baseAddress!, byteCount: Erofs.blockSize)
         try file.write(UnsafeRawBufferPointer(start: buffer, count: Erofs.blockSize), at: 0)
         try file.setLength(start)

@@ -94,7 +94,7 @@ struct ArchiveSpool: ~Copyable {
 
     private mutating func append(_ piece: UnsafeRawBufferPointer) throws(StoreError) {
         do throws(SystemError) { try File.writeAll(piece, to: spool.rawValue, path: store.directories.ingest) } catch {
-            throw .system(error)
+            throw StoreError(error, writing: end + Int64(piece.count), in: store.directories.ingest)
         }
         end += Int64(piece.count)
     }
@@ -122,12 +122,13 @@ struct ArchiveSpool: ~Copyable {
         progress(PullProgress(layer: digest, received: 0, total: size, phase: .waiting))
         let lock = try store.lockLayer(digest)
         defer { withExtendedLifetime(lock) {} }
-        if try store.layer(digest) != nil {
+        let descriptor = Descriptor(mediaType: mediaType, digest: digest, size: size)
+        if try store.layer(descriptor, diffID: nil) != nil {
             progress(PullProgress(layer: digest, received: size, total: size, phase: .exists))
             return .stored(digest, size: size)
         }
-        let ingest = try store.ingestLayer(
-            Descriptor(mediaType: mediaType, digest: digest, size: size), expectedDiffID: nil)
+        try store.reserveSpace(for: [descriptor])
+        let ingest = try store.ingestLayer(descriptor, expectedDiffID: nil)
         do throws(StoreError) {
             var received = Int64(head.count)
             try pass(head) { bytes throws(StoreError) in try ingest.receive(bytes) }

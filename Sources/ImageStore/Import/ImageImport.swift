@@ -84,6 +84,8 @@ extension ImageStore {
         _ plan: ImportPlan, _ source: String, _ progress: (PullProgress) -> Void, _ brought: inout [Digest],
         _ pins: inout [LayerPins]
     ) throws(StoreError) -> [LayerRecord] {
+        try reserveSpace(
+            for: zip(plan.contents.layers, plan.extents).compactMap { $1 == nil ? nil : $0.descriptor })
         var records: [Digest: LayerRecord] = [:]
         let jobs = zip(plan.contents.layers, plan.extents).sorted { $0.0.descriptor.size > $1.0.descriptor.size }
         for (layer, extent) in jobs where records[layer.descriptor.digest] == nil {
@@ -107,12 +109,7 @@ extension ImageStore {
     private func heldLayer(
         _ layer: ImageContents.Layer, _ pins: inout [LayerPins]
     ) throws(StoreError) -> LayerRecord? {
-        if let record = try self.layer(layer.descriptor.digest) {
-            guard record.diffID == layer.diffID else {
-                throw .wrongDiffID(layer: record.digest, expected: layer.diffID, computed: record.diffID)
-            }
-            return record
-        }
+        if let record = try self.layer(layer.descriptor, diffID: layer.diffID) { return record }
         guard let other = try self.layer(diffID: layer.diffID) else { return nil }
         pins.append(try pinLayers([other.digest]))
         return try self.layer(other.digest)
@@ -126,28 +123,39 @@ extension ImageStore {
         progress(PullProgress(layer: digest, received: 0, total: total, phase: .waiting))
         let lock = try lockLayer(digest)
         defer { withExtendedLifetime(lock) {} }
-        if let record = try self.layer(digest), record.diffID == layer.diffID {
+        if let record = try self.layer(layer.descriptor, diffID: layer.diffID) {
             progress(PullProgress(layer: digest, received: total, total: total, phase: .exists))
             return record
         }
+        let record = try withSpace { () throws(StoreError) in
+            try ingest(layer, extent) { received in
+                progress(PullProgress(layer: digest, received: received, total: total, phase: .pulling))
+            } verifying: {
+                progress(PullProgress(layer: digest, received: total, total: total, phase: .verifying))
+            }
+        }
+        brought.append(digest)
+        progress(PullProgress(layer: digest, received: total, total: total, phase: .done))
+        return record
+    }
+
+    private func ingest(
+        _ layer: ImageContents.Layer, _ extent: Extent, pulling: (Int64) -> Void, verifying: () -> Void
+    ) throws(StoreError) -> LayerRecord {
         let ingest = try ingestLayer(layer.descriptor, expectedDiffID: layer.diffID)
-        let record: LayerRecord
         do throws(StoreError) {
             var received: Int64 = 0
             try extent.read { piece throws(StoreError) in
                 try ingest.receive(piece)
                 received += Int64(piece.count)
-                progress(PullProgress(layer: digest, received: received, total: total, phase: .pulling))
+                pulling(received)
             }
-            progress(PullProgress(layer: digest, received: total, total: total, phase: .verifying))
-            record = try ingest.finish()
+            verifying()
+            return try ingest.finish()
         } catch {
             ingest.abandon()
-            throw try digestMismatch(behind: error, digest, extent) ?? error
+            throw try digestMismatch(behind: error, layer.descriptor.digest, extent) ?? error
         }
-        brought.append(digest)
-        progress(PullProgress(layer: digest, received: total, total: total, phase: .done))
-        return record
     }
 
     /// A layer that cannot be unpacked is most often one that was damaged: then its digest says so more plainly.

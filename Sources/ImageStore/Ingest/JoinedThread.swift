@@ -45,3 +45,13 @@ final class JoinedThread: @unchecked Sendable {
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 }
+
+extension JoinedThread {
+    /// Runs `body` on some threads at once, this one among them; returns when all are done. Where the machine has no more
+    /// threads there are fewer.
+    static func together(_ count: Int, _ body: @escaping @Sendable () -> Void) {
+        let others = (1..<max(count, 1)).compactMap { _ in try? JoinedThread(body) }
+        body()
+        for thread in others { thread.join() }
+    }
+}

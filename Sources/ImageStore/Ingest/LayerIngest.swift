@@ -48,13 +48,13 @@ public final class LayerIngest: @unchecked Sendable {
         hasher = ContentHasher(like: descriptor.digest)
         temporaryPath = "\(directories.ingest)/\(descriptor.digest.hex).\(File.randomName()).part"
         do throws(SystemError) { file = try ImageFile(creating: temporaryPath) } catch {
-            throw Self.storeError(error, in: directories.ingest, needed: descriptor.size)
+            throw StoreError(error, writing: descriptor.size, in: directories.ingest)
         }
         do throws(SystemError) {
             if compression == .none { try file.preallocate(descriptor.size) }
         } catch {
             file.discard()
-            throw Self.storeError(error, in: directories.ingest, needed: descriptor.size)
+            throw StoreError(error, writing: descriptor.size, in: directories.ingest)
         }
         do throws(StoreError) {
             let builder = try LayerBuilder(
@@ -108,7 +108,7 @@ public final class LayerIngest: @unchecked Sendable {
         }
         let record = LayerRecord(
             digest: descriptor.digest, diffID: diffID, mediaType: descriptor.mediaType, compressedSize: received,
-            fileSize: file.position)
+            fileSize: file.position, fileDigest: file.digest)
         do throws(SystemError) { try publish(record) } catch { throw fail(.system(error)) }
         isOver = true
         try published(record)
@@ -195,8 +195,9 @@ public final class LayerIngest: @unchecked Sendable {
         var result = error
         if case .system(let cause) = error {
             let share = received > 0 ? Double(descriptor.size) / Double(received) : 1
+            // The figures are taken now that the unfinished file is gone.
             let needed = Int64(Double(file.position) * share)
-            result = Self.storeError(cause, in: directories.ingest, needed: needed)
+            result = StoreError(cause, writing: needed, in: directories.ingest)
         }
         failure = result
         return result
@@ -205,14 +206,6 @@ public final class LayerIngest: @unchecked Sendable {
     private func failOfSink() -> StoreError {
         abandon()
         return fail(sink.error ?? .system(SystemError("unpack", path: temporaryPath, .inputOutput)))
-    }
-
-    /// A full disk is told with figures, taken once the unfinished file is gone.
-    private static func storeError(_ error: SystemError, in directory: String, needed: Int64) -> StoreError {
-        guard error.errno == .noSpace || error.errno == .quotaExceeded else { return .system(error) }
-        var status = statvfs()
-        let free = statvfs(directory, &status) == 0 ? Int64(status.f_bavail) * Int64(status.f_frsize) : 0
-        return .noSpace(path: directory, needed: needed, free: free)
     }
 
     /// The first half of the digest: equal layers become equal files.

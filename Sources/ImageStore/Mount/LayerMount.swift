@@ -43,10 +43,9 @@ extension ImageStore {
                 } catch {
                     throw .system(error)
                 }
-                guard try self.layer(layer.digest) != nil else {
-                    throw .image(.incomplete(image: image.reference, missing: layer.digest))
-                }
+                let stored = try intactLayer(layer.digest, of: image)
                 do throws(SystemError) { mounts.append(try mountLayer(layer, support)) } catch {
+                    try refuseDamaged(stored, of: image)
                     throw .image(.cannotMountLayer(layer.digest, error))
                 }
             }
@@ -159,6 +158,14 @@ extension ImageStore {
         try context.set("ro")
         if direct { try context.set("directio") }
         return try context.mount(MLR_MOUNT_ATTR_RDONLY | MLR_MOUNT_ATTR_NODEV)
+    }
+
+    /// Takes a layer's mount out of the way, under the lock of the mounts: who uses it keeps it, who comes later mounts
+    /// anew.
+    func detachLayer(_ digest: Digest) throws(SystemError) {
+        let path = mountPoint(digest)
+        if try mountedLayer(path) == nil { return }
+        try check(mlr_umount(path, Int32(MLR_MNT_DETACH) | 8 /* UMOUNT_NOFOLLOW */), "unmount", path: path)
     }
 
     /// Unmounts a layer, under the lock of the mounts; false when somebody uses the mount.

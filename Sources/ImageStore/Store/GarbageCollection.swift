@@ -31,8 +31,7 @@ extension ImageStore {
         if dead.isEmpty { return }
         var gone: [(Digest, Int64)] = []
         try whileMountsStandStill { () throws(StoreError) in
-            for hex in dead {
-                guard let digest = Digest("\(hex.utf8.count == 64 ? "sha256" : "sha512"):\(hex)") else { continue }
+            for digest in dead.compactMap(Self.digest) {
                 do throws(SystemError) {
                     if let bytes = try deleteLayer(digest) { gone.append((digest, bytes)) }
                 } catch {
@@ -42,6 +41,17 @@ extension ImageStore {
         }
         removal.deletedLayers += gone.map(\.0)
         removal.freedBytes += gone.reduce(0) { $0 + $1.1 }
+    }
+
+    /// The digest with these digits; nil for a name that is none.
+    static func digest(_ hex: String) -> Digest? { Digest("\(hex.utf8.count == 64 ? "sha256" : "sha512"):\(hex)") }
+
+    /// Removes the files of locks whose holders were killed.
+    func removeDeadLocks() throws(SystemError) {
+        for name in try File.list(directories.locks) where name.hasSuffix(".pin") || name.hasSuffix(".ingest") {
+            // Taking the lock and letting go of it removes the file, if nobody else has it.
+            _ = try DigestLock.acquireIfFree("\(directories.locks)/\(name)", exclusive: true)
+        }
     }
 
     /// Removes temporary files that a process left when it died between writing and renaming them.

@@ -108,16 +108,27 @@ extension ImageStore {
             indexDigest: contents.indexDigest,
             config: contents.config, layers: layers, configuration: contents.configuration, pulledAt: currentTime(),
             source: source)
-        for (layer, expected) in zip(layers, contents.layers) where layer.diffID != expected.diffID {
-            throw .wrongDiffID(layer: layer.digest, expected: expected.diffID, computed: layer.diffID)
+        for (layer, expected) in zip(layers, contents.layers) {
+            guard layer.diffID == expected.diffID else {
+                throw .wrongDiffID(layer: layer.digest, expected: expected.diffID, computed: layer.diffID)
+            }
+            // A layer that came by other transport has another digest, and a size of its own.
+            let size = expected.descriptor.size
+            guard layer.digest != expected.descriptor.digest || layer.compressedSize == size else {
+                throw .wrongSize(blob: layer.digest, expected: size, received: layer.compressedSize)
+            }
         }
         precondition(layers.count == contents.layers.count, "one record a layer")
+        try withSpace { () throws(StoreError) in try record(image, contents) }
+        return image
+    }
+
+    private func record(_ image: ImageRecord, _ contents: ImageContents) throws(StoreError) {
         try whileRecordsStandStill { () throws(StoreError) in
             try putBlob(contents.manifestBytes, as: contents.manifest.digest)
             try putBlob(contents.configurationBytes, as: contents.config)
             if let digest = contents.indexDigest, let bytes = contents.indexBytes { try putBlob(bytes, as: digest) }
             try commitLocked(image)
         }
-        return image
     }
 }

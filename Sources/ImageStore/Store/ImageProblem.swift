@@ -9,9 +9,12 @@ public enum ImageProblem: Error, Sendable, Equatable {
     case ambiguous(String, candidates: [String])
     /// An image that is to be removed by ID has several references.
     case severalReferences(String, references: [String])
-    case inUse(String)
+    /// `by` says who uses it, as ``ImageUses`` has it.
+    case inUse(String, by: [String])
     /// An image is to be recorded, or mounted, and a part of it is not in the store.
     case incomplete(image: String, missing: Digest)
+    /// The EROFS file of a layer is not what was written; `source` is where the image came from.
+    case damagedLayer(Digest, path: String, reason: String, source: String)
     /// A file of the store cannot be what the store wrote.
     case damaged(path: String, reason: String)
     case cannotOpen(path: String, SystemError)
@@ -50,8 +53,11 @@ extension ImageProblem: CustomStringConvertible {
         case .severalReferences(let name, let references):
             "cannot remove the image \(name): it has \(references.count) references: "
                 + references.joined(separator: ", ")
-        case .inUse(let name): "cannot remove the image \(name): a service uses it"
+        case .inUse(let name, let users):
+            "cannot remove the image \(name): it is used by \(users.joined(separator: ", "))"
         case .incomplete(let image, let missing): "the image \(image) is incomplete: \(missing) is not in the store"
+        case .damagedLayer(let digest, let path, let reason, _):
+            "the layer \(digest) is damaged: \(path) \(reason)"
         case .damaged(let path, let reason): "the store's file \(path) is damaged: \(reason)"
         case .cannotOpen(let path, let error): "cannot open the image store \(path): \(error)"
         case .malformed(let what, let error): "\(what) is malformed: \(error)"
@@ -90,9 +96,12 @@ extension ImageProblem: CustomStringConvertible {
         case .invalidName: "write host/repository:tag, sha256:… or at least 4 digits of an image ID"
         case .ambiguous: "write more digits, or the reference"
         case .severalReferences: "remove the references one by one, or all with --force"
-        case .inUse: "remove the service with `mlrun rm`, or take only the reference away with --force"
-        case .incomplete: "pull or import the image again"
-        case .damaged: "remove that file, and pull or import the image again"
+        case .inUse:
+            "remove the service with `mlrun rm`, or end the container; --force takes only the reference away"
+        case .incomplete: "pull or import the image again; `mlrun system fsck` tells what else is missing"
+        case .damagedLayer(_, _, _, let source):
+            "`mlrun system fsck --repair` removes it, then `mlrun pull \(source)` brings it again"
+        case .damaged: "`mlrun system fsck --repair` removes what is damaged; then pull or import the image again"
         case .cannotOpen: "run mlrun as root, or set MLRUN_ROOT to a directory you own"
         case .malformed, .layerCount: "the image was built or copied wrongly; ask its publisher to push it again"
         case .wrongPlatform, .noPlatform: "use an image that is built for \(Platform.host)"

@@ -43,6 +43,8 @@ public struct ImageRecord: Sendable, Equatable {
     public var size: Int64 { layers.reduce(0) { $0 + $1.fileSize } }
     /// When the image was built, by its configuration, in seconds since 1970; nil where that says nothing.
     public var created: Int64? { configuration.created.flatMap(Timestamp.seconds(rfc3339:)) }
+    /// Seconds since 1970 of a time as ``created`` is written (RFC 3339); nil for anything else.
+    public static func seconds(rfc3339 text: String) -> Int64? { Timestamp.seconds(rfc3339: text) }
     /// Whether a digest names this image: its ID, its manifest or the index it came from.
     public func isNamed(by digest: Digest) -> Bool {
         digest == config || digest == manifestDigest || digest == indexDigest

@@ -21,21 +21,26 @@ public struct ImageStore: Sendable {
         self.directories = directories
         do throws(SystemError) {
             // Only what holds everything else is private: layers are mounted from within.
-            if !File.exists(locksReady) {
-                try File.makeDirectories(directories.root, mode: 0o700)
-                for path in [directories.layers, diffIDs, directories.blobs, directories.images, directories.ingest] {
-                    try File.makeDirectories(path, mode: 0o700)
-                }
-                try File.makeDirectories(directories.locks, mode: 0o700)
+            let all = [
+                directories.layers, diffIDs, directories.blobs, directories.images, directories.ingest,
+                directories.locks,
+            ]
+            let missing = all.filter { !File.exists($0) }
+            for path in missing.isEmpty ? [] : [directories.root] + missing {
+                try File.makeDirectories(path, mode: 0o700)
             }
+            // What is made durable in a directory is lost with the directory's own name.
+            var parents = Set(missing.map { File.parent(of: $0) })
+            if !missing.isEmpty { parents.formUnion([directories.root, File.parent(of: directories.root)]) }
+            for parent in parents { try File.syncDirectory(parent) }
             try removeAbandonedIngests()
         } catch {
+            let full = StoreError(error, writing: 64 << 10, in: directories.root)
+            if case .noSpace = full { throw full }
             throw .image(.cannotOpen(path: directories.root, error))
         }
     }
 
-    /// Made last: when it is there, all are.
-    private var locksReady: String { directories.locks }
     var diffIDs: String { "\(directories.root)/layers/diff-ids" }
 
     /// Held shared by everyone who writes into `ingest/`, exclusively by whoever cleans it.

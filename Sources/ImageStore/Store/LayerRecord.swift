@@ -13,13 +13,20 @@ public struct LayerRecord: Sendable, Equatable {
     public var compressedSize: Int64
     /// Bytes of the EROFS image in the store.
     public var fileSize: Int64
+    /// Of the EROFS image, by which it can be checked later: SHA-256 over the SHA-256 of its first block and of each
+    /// piece that ends at a multiple of 4 MiB. Nil for layers that came before this was recorded.
+    public var fileDigest: Digest?
 
-    public init(digest: Digest, diffID: Digest, mediaType: String, compressedSize: Int64, fileSize: Int64) {
+    public init(
+        digest: Digest, diffID: Digest, mediaType: String, compressedSize: Int64, fileSize: Int64,
+        fileDigest: Digest? = nil
+    ) {
         self.digest = digest
         self.diffID = diffID
         self.mediaType = mediaType
         self.compressedSize = compressedSize
         self.fileSize = fileSize
+        self.fileDigest = fileDigest
     }
 
     public init(_ cursor: JSONCursor) throws(JSONError) {
@@ -28,13 +35,17 @@ public struct LayerRecord: Sendable, Equatable {
         mediaType = try cursor.required("mediaType").string()
         compressedSize = try cursor.required("compressedSize").integer()
         fileSize = try cursor.required("fileSize").integer()
+        fileDigest = try cursor.optional("fileDigest").map { inner throws(JSONError) in try Digest(inner) }
     }
 
     public var json: JSON {
-        [
-            "digest": .string(digest.description), "diffID": .string(diffID.description),
-            "mediaType": .string(mediaType), "compressedSize": .integer(compressedSize),
-            "fileSize": .integer(fileSize),
-        ]
+        var object = JSONObject()
+        object["digest"] = .string(digest.description)
+        object["diffID"] = .string(diffID.description)
+        object["mediaType"] = .string(mediaType)
+        object["compressedSize"] = .integer(compressedSize)
+        object["fileSize"] = .integer(fileSize)
+        object["fileDigest"] = fileDigest.map { .string($0.description) }
+        return .object(object)
     }
 }

@@ -26,6 +26,8 @@ extension ImageStore {
         let actual = ContentHash.digest(of: bytes, like: digest)
         guard actual == digest else { throw .wrongDigest(expected: digest, computed: actual) }
         if File.exists(blobFile(digest)), (try? blob(digest)) == bytes { return }
-        do throws(SystemError) { try File.replace(blobFile(digest), with: bytes) } catch { throw .system(error) }
+        do throws(SystemError) { try File.replace(blobFile(digest), with: bytes) } catch {
+            throw StoreError(error, writing: Int64(bytes.count), in: directories.blobs)
+        }
     }
 }

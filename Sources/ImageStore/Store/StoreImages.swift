@@ -44,8 +44,8 @@ extension ImageStore {
             throw .image(.damaged(path: path, reason: "\(error)"))
         }
         guard let content = try blob(config) else {
-            // Whoever removes an image removes its record first: look again before calling it damage.
-            if !File.exists(path) { return nil }
+            // Whoever removes or replaces an image changes its record first: look again before calling it damage.
+            if (try? File.read(path)) != bytes { return try record(at: path) }
             throw .image(.damaged(path: path, reason: "the configuration \(config) is not in the store"))
         }
         do throws(JSONError) {
@@ -142,7 +142,7 @@ extension ImageStore {
                 try File.removeIfPresent(recordFile("\(ImageRecord.untagged)@\(image.manifestDigest)"))
             }
         } catch {
-            throw .system(error)
+            throw StoreError(error, writing: 4096, in: directories.images)
         }
     }
 
@@ -155,7 +155,7 @@ extension ImageStore {
         var left = image
         left.reference = ImageRecord.untagged
         do throws(SystemError) { try File.replace(recordFile(of: left), with: left.json.bytes()) } catch {
-            throw .system(error)
+            throw StoreError(error, writing: 4096, in: directories.images)
         }
     }
 }

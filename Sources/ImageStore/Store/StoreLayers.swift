@@ -9,6 +9,31 @@ extension ImageStore {
 
     /// The layer by the digest of its blob; nil when the store does not hold it complete.
     public func layer(_ digest: Digest) throws(StoreError) -> LayerRecord? {
+        guard let record = try recordedLayer(digest) else { return nil }
+        // A record outlives its file only where somebody removed the file by hand: fetched again, both are right again.
+        guard let status = try? File.status(layerFile(digest)), Int64(status.size) == record.fileSize else {
+            return nil
+        }
+        return record
+    }
+
+    /// The layer that a manifest and a configuration name; nil when the store does not hold it.
+    ///
+    /// - Throws: ``StoreError`` when the store holds the blob, and the manifest lies about its size or the configuration
+    ///   about what is in it: as if it had been fetched.
+    public func layer(_ descriptor: Descriptor, diffID: Digest?) throws(StoreError) -> LayerRecord? {
+        guard let record = try layer(descriptor.digest) else { return nil }
+        guard record.compressedSize == descriptor.size else {
+            throw .wrongSize(blob: record.digest, expected: descriptor.size, received: record.compressedSize)
+        }
+        guard diffID == nil || record.diffID == diffID else {
+            throw .wrongDiffID(layer: record.digest, expected: diffID ?? record.diffID, computed: record.diffID)
+        }
+        return record
+    }
+
+    /// What was written of a layer, whether or not its file is there.
+    func recordedLayer(_ digest: Digest) throws(StoreError) -> LayerRecord? {
         let path = layerRecordFile(digest)
         let bytes: [UInt8]
         do throws(SystemError) {
@@ -23,10 +48,6 @@ extension ImageStore {
         }
         guard record.digest == digest else {
             throw .image(.damaged(path: path, reason: "it describes the layer \(record.digest)"))
-        }
-        // A record outlives its file only where somebody removed the file by hand: fetched again, both are right again.
-        guard let status = try? File.status(layerFile(digest)), Int64(status.size) == record.fileSize else {
-            return nil
         }
         return record
     }

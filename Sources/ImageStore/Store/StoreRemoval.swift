@@ -19,6 +19,8 @@ extension ImageStore {
     /// Completed layers that no image names are left alone for this many seconds: a pull that was cut off finds them
     /// again.
     public static let gracePeriod: Int64 = 600
+    /// Whatever the grace period, a file that was begun so many seconds ago may be about to get its name.
+    private static let temporaryLife: Int64 = 60
 
     /// Takes a reference from its image, and deletes the image and the layers nobody else needs with its last one.
     ///
@@ -26,8 +28,9 @@ extension ImageStore {
     ///   - name: As for ``image(_:)``. An ID or digest stands for all references of the image.
     ///   - force: Removes an image by ID although it has several references, or although it is in use (it is then
     ///     kept untagged, and what runs goes on).
-    ///   - inUse: Digests of images (ID or manifest) and of layers that services use.
-    public func remove(_ name: String, force: Bool = false, inUse: Set<Digest> = []) throws(StoreError) -> Removal {
+    ///   - uses: Who uses what.
+    public func remove(_ name: String, force: Bool = false, uses: ImageUses = ImageUses()) throws(StoreError) -> Removal
+    {
         try whileRecordsStandStill { () throws(StoreError) in
             let found = try matches(name)
             guard let image = found.first else { throw .image(.noSuchImage(name)) }
@@ -39,27 +42,52 @@ extension ImageStore {
                 !found.contains { $0.reference == other.reference && $0.config == other.config }
             }
             let isLast = !others.contains { $0.config == image.config }
-            if isLast, isInUse(image, inUse), !force { throw .image(.inUse(name)) }
-            return try drop(found, of: all, inUse: inUse, grace: nil)
+            let users = uses.users(of: image)
+            if isLast, !users.isEmpty, !force { throw .image(.inUse(name, by: users)) }
+            return try drop(found, of: all, uses: uses, grace: nil)
         }
     }
 
     /// Removes images without a reference, or with `all` every image, that nothing uses; then layers and blobs that no
-    /// image names and that are older than the grace period.
+    /// image names and that are older than the grace period, and what dead processes left.
+    ///
+    /// - Parameter before: Only images that came into the store before this time, in seconds since 1970.
     public func prune(
-        all: Bool, inUse: Set<Digest> = [], grace: Int64 = ImageStore.gracePeriod
+        all: Bool, before: Int64? = nil, uses: ImageUses = ImageUses(), grace: Int64 = ImageStore.gracePeriod
     ) throws(StoreError) -> Removal {
         do throws(SystemError) {
             try removeAbandonedIngests()
-            try removeTemporaries(olderThan: grace)
+            try removeTemporaries(olderThan: max(grace, Self.temporaryLife))
         } catch {
             throw .system(error)
         }
-        return try whileRecordsStandStill { () throws(StoreError) in
+        let removal = try whileRecordsStandStill { () throws(StoreError) in
             let images = try images()
-            let unwanted = images.filter { (all || $0.reference == ImageRecord.untagged) && !isInUse($0, inUse) }
-            return try drop(unwanted, of: images, inUse: inUse, grace: grace)
+            let unwanted = images.filter { image in
+                (all || image.reference == ImageRecord.untagged) && before.map { image.pulledAt < $0 } ?? true
+                    && uses.users(of: image).isEmpty
+            }
+            return try drop(unwanted, of: images, uses: uses, grace: grace)
         }
+        do throws(SystemError) { try removeDeadLocks() } catch { throw .system(error) }
+        return removal
+    }
+
+    /// Deletes layers and blobs that no image names, older than the grace period, and nothing else: what a pull does
+    /// when it failed, or when the disk is full.
+    @discardableResult
+    public func collectUnreferenced(grace: Int64 = ImageStore.gracePeriod) throws(StoreError) -> Removal {
+        var removal = Removal()
+        do throws(SystemError) {
+            try removeAbandonedIngests()
+            try removeTemporaries(olderThan: max(grace, Self.temporaryLife))
+        } catch {
+            throw .system(error)
+        }
+        try whileRecordsStandStill { () throws(StoreError) in
+            try collect([], blobsOf: [], kept: try images(), inUse: [], grace: grace, into: &removal)
+        }
+        return removal
     }
 
     /// Deletes layers that a failed pull brought, except what an image names or somebody else has pinned meanwhile.
@@ -73,20 +101,16 @@ extension ImageStore {
         return removal
     }
 
-    private func isInUse(_ image: ImageRecord, _ inUse: Set<Digest>) -> Bool {
-        inUse.contains(image.config) || inUse.contains(image.manifestDigest)
-    }
-
     /// Removes records, then whatever only they needed; with a grace period also what nobody named before.
     private func drop(
-        _ unwanted: [ImageRecord], of all: [ImageRecord], inUse: Set<Digest>, grace: Int64?
+        _ unwanted: [ImageRecord], of all: [ImageRecord], uses: ImageUses, grace: Int64?
     ) throws(StoreError) -> Removal {
         var removal = Removal()
         var kept = all
         for image in unwanted {
             kept.removeAll { $0.reference == image.reference && $0.manifestDigest == image.manifestDigest }
             let isLast = !kept.contains { $0.manifestDigest == image.manifestDigest }
-            if isLast, isInUse(image, inUse) {
+            if isLast, !uses.users(of: image).isEmpty {
                 var left = image
                 left.reference = ImageRecord.untagged
                 do throws(SystemError) { try File.replace(recordFile(of: left), with: left.json.bytes()) } catch {
@@ -103,8 +127,8 @@ extension ImageStore {
         // No layer may vanish before the records that name it are durably gone.
         do throws(SystemError) { try File.syncDirectory(directories.images) } catch { throw .system(error) }
         try collect(
-            unwanted.flatMap { $0.layers.map(\.digest) }, blobsOf: unwanted, kept: kept, inUse: inUse, grace: grace,
-            into: &removal)
+            unwanted.flatMap { $0.layers.map(\.digest) }, blobsOf: unwanted, kept: kept, inUse: uses.digests,
+            grace: grace, into: &removal)
         return removal
     }
 }

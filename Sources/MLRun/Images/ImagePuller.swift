@@ -37,13 +37,19 @@ struct ImagePuller: Sendable {
         var pins: LayerPins? = try await stored { () throws(StoreError) in try store.pinLayers(digests) }
         defer { withExtendedLifetime(pins) {} }
         let fetched: Fetched
-        do throws(MLRunError) { fetched = try await layers(of: contents) } catch {
+        do throws(MLRunError) {
+            let descriptors = contents.layers.map(\.descriptor)
+            try await stored { () throws(StoreError) in try store.reserveSpace(for: descriptors) }
+            fetched = try await layers(of: contents)
+        } catch {
             pins = nil
             // After a broken connection the layers that did arrive spare the next try their download; an image that
             // does not keep its word leaves nothing.
             if error.underlying is StoreError {
                 _ = try? await stored { () throws(StoreError) in try store.discardLayers(digests) }
             }
+            // Those of former pulls that nobody tried again.
+            _ = try? await stored { () throws(StoreError) in try store.collectUnreferenced() }
             throw error
         }
         timing.layers = clock.now - layersBegan
@@ -118,17 +124,41 @@ struct ImagePuller: Sendable {
     }
 
     private func layer(_ descriptor: Descriptor, diffID: Digest) async throws(MLRunError) -> (LayerRecord, Int64) {
-        if let record = try await stored({ () throws(StoreError) in try store.layer(descriptor.digest) }) {
-            report(.progress(progress(descriptor, descriptor.size, .exists)))
-            return (record, 0)
-        }
-        let lock = try await stored { () throws(StoreError) in try store.lockLayer(descriptor.digest) }
+        if let record = try await held(descriptor, diffID) { return (record, 0) }
+        let lock = try await lock(descriptor)
         defer { withExtendedLifetime(lock) {} }
-        // Whoever held the lock before may have fetched it.
-        if let record = try await stored({ () throws(StoreError) in try store.layer(descriptor.digest) }) {
-            report(.progress(progress(descriptor, descriptor.size, .exists)))
-            return (record, 0)
+        // Whoever held the lock before may have fetched it, or have failed.
+        if let record = try await held(descriptor, diffID) { return (record, 0) }
+        do throws(MLRunError) { return try await fetch(descriptor, diffID) } catch {
+            // A full disk deserves a second try once what nobody needs is gone.
+            guard let full = error.underlying as? StoreError,
+                try await stored({ () throws(StoreError) in try store.makeRoom(after: full) })
+            else { throw error }
         }
+        return try await fetch(descriptor, diffID)
+    }
+
+    private func held(_ descriptor: Descriptor, _ diffID: Digest) async throws(MLRunError) -> LayerRecord? {
+        let record = try await stored { () throws(StoreError) in try store.layer(descriptor, diffID: diffID) }
+        if record != nil { report(.progress(progress(descriptor, descriptor.size, .exists))) }
+        return record
+    }
+
+    /// Waits until nobody else, in this program or another, fetches the same layer.
+    private func lock(_ descriptor: Descriptor) async throws(MLRunError) -> LayerLock {
+        var pause = Duration.milliseconds(5)
+        while true {
+            let lock = try await stored { () throws(StoreError) in try store.lockLayerIfFree(descriptor.digest) }
+            if let lock { return lock }
+            // In steps, since a thread that waits for a lock cannot be cancelled.
+            do { try await Task.sleep(for: pause) } catch {
+                throw MLRunError(.cancelled, "the pull of \(reference) was cancelled", underlying: error)
+            }
+            pause = min(pause * 2, .milliseconds(100))
+        }
+    }
+
+    private func fetch(_ descriptor: Descriptor, _ diffID: Digest) async throws(MLRunError) -> (LayerRecord, Int64) {
         while true {
             let stream = try await registry { () async throws(RegistryError) in
                 try await client.blob(descriptor, of: reference)

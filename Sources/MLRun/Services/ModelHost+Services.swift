@@ -121,28 +121,6 @@ extension ModelHost {
         return known.filter { services.isEmpty || services.contains($0) }
             .flatMap { ReplicaRecord.running(ServiceFiles(directories, name: $0)) }
     }
-
-    /// The images that services run, by ID, and their layers; read from the services' records, so that it is known also while no
-    /// mlrund runs.
-    public func digestsInUse() throws(MLRunError) -> Set<Digest> {
-        var used: Set<String> = []
-        do throws(SystemError) {
-            for name in try ServiceFiles.names(directories) {
-                let record = ServiceFiles(directories, name: name).record
-                guard let json = try? JSON(parsing: File.read(record)) else { continue }
-                if let digest = json["settings"]?["image"]?["manifestDigest"]?.string { used.insert(digest) }
-            }
-        } catch {
-            throw MLRunError(error)
-        }
-        do throws(StoreError) {
-            return Set(
-                try store.images().filter { used.contains($0.manifestDigest.description) }
-                    .flatMap { [$0.config] + $0.layers.map(\.digest) })
-        } catch {
-            throw MLRunError(error)
-        }
-    }
 }
 
 extension MLRunError {

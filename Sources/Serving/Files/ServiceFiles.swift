@@ -45,6 +45,8 @@ public struct ReplicaFiles: Sendable, Hashable {
 
     /// What the supervisor needs to find the replica again: process, cgroup, user ids.
     public var record: String { "\(directory)/replica.json" }
+    /// The digest of its image's manifest, for a container in the foreground, which has no record.
+    var image: String { "\(directory)/image" }
     /// What its CNI plugins were told and answered, for taking it out of the network again.
     var network: String { "\(directory)/network.json" }
     /// The writable layer.

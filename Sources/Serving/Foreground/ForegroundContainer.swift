@@ -18,6 +18,8 @@ public struct ForegroundContainer: Sendable {
     private let published: ForegroundPorts?
     /// Its published ports, with the numbers that the kernel chose.
     public let ports: [PublishedPort]
+    /// What it runs from stays as long as it runs.
+    private let pins: LayerPins
 
     /// Launches a container from an image in the store; returns when its program runs. A program that does so without a
     /// user namespace calls `SealedProgram.enter()` first, or the container could overwrite it.
@@ -42,6 +44,7 @@ public struct ForegroundContainer: Sendable {
         try removeAbandoned(directories, host) { $0 == place.slot }
         let id = ReplicaID("\(namePrefix)\(place.slot)-\(File.randomName().prefix(8))")
         let files = ServiceFiles(directories, name: id.rawValue).replica(id)
+        let pins = try keep(image, for: files, directories)
         let assembly = ContainerAssembly(
             directories: directories, host: host, settings: settings, image: image, files: files, taken: [])
         let cgroup = Cgroup(path: host.hierarchy.mountPoint + host.cgroupPath(id))
@@ -59,11 +62,56 @@ public struct ForegroundContainer: Sendable {
                 listeners.isEmpty ? nil : try ForegroundPorts.open(listeners, process, settings, files)
             return ForegroundContainer(
                 process: process, warnings: prepared.warnings, files: files, cgroup: cgroup, place: place,
-                published: published, ports: listeners.map(\.port))
+                published: published, ports: listeners.map(\.port), pins: pins)
         } catch {
             try? Self.remove(files, cgroup)
             throw error
         }
+    }
+
+    /// Keeps an image from being removed, and says so to those who ask who uses it.
+    private static func keep(
+        _ image: ImageRecord, for files: ReplicaFiles, _ directories: MLRunDirectories
+    ) throws(ControlError) -> LayerPins {
+        do throws(StoreError) {
+            let pins = try ImageStore(directories).pinLayers(image.layers.map(\.digest))
+            do throws(SystemError) {
+                try File.makeDirectories(files.directory, mode: 0o700)
+                try File.replace(files.image, with: Array(image.manifestDigest.description.utf8), durable: false)
+            } catch {
+                throw .system(error)
+            }
+            return pins
+        } catch {
+            throw ControlError(error.description, remedy: error.remedy)
+        }
+    }
+
+    /// A container in the foreground that runs now, seen from another program.
+    public struct Running: Sendable {
+        /// Its directory's name.
+        public let name: String
+        /// The digest of its image's manifest.
+        public let manifest: Digest
+    }
+
+    /// The containers in the foreground whose programs live.
+    public static func running(_ directories: MLRunDirectories) throws(ControlError) -> [Running] {
+        var running: [Running] = []
+        do throws(SystemError) {
+            guard File.exists(directories.services) else { return [] }
+            for name in try File.list(directories.services).sorted() {
+                guard let slot = slot(ofName: name),
+                    let text = try? File.readText(ServiceFiles(directories, name: name).replica(ReplicaID(name)).image),
+                    let manifest = Digest(text), File.exists("\(directories.state)/ranges/\(slot)"),
+                    try Place(trying: slot, directories) == nil
+                else { continue }
+                running.append(Running(name: name, manifest: manifest))
+            }
+        } catch {
+            throw ControlError(error)
+        }
+        return running
     }
 
     private static let namePrefix = "run-"
@@ -78,6 +126,10 @@ public struct ForegroundContainer: Sendable {
     }
 
     /// Ends and removes the containers of programs that were killed before they could do it themselves.
+    public static func removeAbandoned(_ directories: MLRunDirectories) throws(ControlError) {
+        try removeAbandoned(directories, try HostSnapshot(directories))
+    }
+
     static func removeAbandoned(_ directories: MLRunDirectories, _ host: HostSnapshot) throws(ControlError) {
         try removeAbandoned(directories, host) { _ in false }
     }

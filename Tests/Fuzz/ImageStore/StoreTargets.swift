@@ -1,10 +1,12 @@
+import CLinux
 import Glibc
+import LinuxSystem
 import OCISpec
 
 @testable import ImageStore
 
 extension FuzzTarget {
-    static let store = [tar, compression, gzip, zstd, layer]
+    static let store = [tar, compression, gzip, zstd, layer, record, dockerArchive]
 
     /// Whatever the pieces a layer arrives in, it is the same layer.
     private static let tar = FuzzTarget(name: "tar") { bytes throws(FuzzFinding) in
@@ -42,6 +44,38 @@ extension FuzzTarget {
         try promise(Self.magicNumber(of: path) == 0xE0F5_E1E2, "the image has no superblock")
         // Each of these takes as long as some hundred runs.
         if bytes.hashed % 256 == 0 { try ErofsCheck.run(path) }
+    }
+
+    /// The records of layers and images: what the store reads back is what it wrote, or an error.
+    private static let record = FuzzTarget(name: "record") { bytes throws(FuzzFinding) in
+        guard let json = try? JSON(parsing: bytes) else { return }
+        let cursor = JSONCursor(json)
+        if let layer = try? LayerRecord(cursor) {
+            let again = try? LayerRecord(JSONCursor(layer.json))
+            try promise(again == layer, "the layer's record reads differently once written")
+        }
+        let empty: JSON = ["architecture": "amd64", "os": "linux", "rootfs": ["type": "layers", "diff_ids": []]]
+        func configuration(_: Digest) throws(JSONError) -> ImageConfiguration {
+            try ImageConfiguration(JSONCursor(empty))
+        }
+        if let image = try? ImageRecord(cursor, configuration: configuration) {
+            let again = try? ImageRecord(JSONCursor(image.json), configuration: configuration)
+            try promise(again == image, "the image's record reads differently once written")
+            _ = image.size.description + (image.created?.description ?? "")
+        }
+    }
+
+    /// The manifest.json and the configuration of `docker save`, between a zero byte.
+    private static let dockerArchive = FuzzTarget(name: "docker-archive") { bytes throws(FuzzFinding) in
+        let parts = bytes.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false).map { Array($0) }
+        let files = MemoryFiles(manifest: parts[0], others: parts.count > 1 ? parts[1] : [])
+        guard let source = try? ImageSource(parsing: "docker-archive:file.tar") else { return }
+        guard let plan = try? DockerArchive(files: files, source: source).plan() else { return }
+        try promise(plan.extents.count == plan.contents.layers.count, "another number of layers than of contents")
+        for reference in plan.references {
+            let again = try? ImageReference(parsing: reference)
+            try promise(again?.description == reference, "the reference \(reference) is not in its full form")
+        }
     }
 
     private static func magicNumber(of path: String) -> UInt32 {
@@ -135,5 +169,20 @@ private struct Inflated: Equatable {
             content = []
             outcome = "refused"
         }
+    }
+}
+
+/// An archive of a manifest and other files that are all alike.
+private struct MemoryFiles: ImageFiles {
+    let manifest: [UInt8]
+    let others: [UInt8]
+    var source: String { "input" }
+
+    func file(_ name: String) throws(StoreError) -> Extent? {
+        if name == "index.json" { return nil }
+        let content = name == "manifest.json" ? manifest : others
+        let descriptor = SharedDescriptor(taking: mlr_memfd_create("input", 0))
+        do throws(SystemError) { try File.writeAll(content, to: descriptor.rawValue) } catch { throw .system(error) }
+        return Extent(file: descriptor, offset: 0, size: Int64(content.count), name: name)
     }
 }

@@ -78,13 +78,18 @@ struct StoreRemovalTests {
         let test = try TestStore()
         let layer = try test.plantLayer("base")
         let image = try test.plantImage("app", layers: [layer])
-        let inUse: Set<Digest> = [image.manifestDigest]
-        #expect(storeError { _ = try test.store.remove("app", inUse: inUse) } == .image(.inUse("app")))
-        let removal = try test.store.remove("app", force: true, inUse: inUse)
+        var uses = ImageUses()
+        for user in ["the service chat", "the container run-1", "the service chat"] {
+            uses.add(image.manifestDigest, by: user)
+        }
+        let error = try #require(storeError { _ = try test.store.remove("app", uses: uses) })
+        #expect(error == .image(.inUse("app", by: ["the container run-1", "the service chat"])))
+        #expect(error.description.hasSuffix("it is used by the container run-1, the service chat"))
+        let removal = try test.store.remove("app", force: true, uses: uses)
         #expect(removal.untagged == ["docker.io/library/app:latest"])
         #expect(removal.deletedImages == [] && removal.deletedLayers == [])
         #expect(try test.store.image(image.config.description)?.reference == ImageRecord.untagged)
-        #expect(try test.store.prune(all: true, inUse: inUse) == Removal())
+        #expect(try test.store.prune(all: true, uses: uses) == Removal())
         #expect(try test.store.prune(all: true).deletedLayers == [layer.digest])
     }
 
@@ -93,7 +98,9 @@ struct StoreRemovalTests {
         let test = try TestStore()
         let (base, own) = try (test.plantLayer("base"), test.plantLayer("own"))
         try test.plantImage("app", layers: [base, own])
-        let removal = try test.store.remove("app", inUse: [base.digest])
+        var uses = ImageUses()
+        uses.add(base.digest, by: "the service chat")
+        let removal = try test.store.remove("app", uses: uses)
         #expect(removal.deletedLayers == [own.digest])
         #expect(try test.store.layer(base.digest) == base)
     }
@@ -110,6 +117,29 @@ struct StoreRemovalTests {
         #expect(try test.store.prune(all: false).deletedLayers == [old.digest])
         for layer in [fresh, pinned, fetching] { #expect(try test.store.layer(layer.digest) == layer) }
         withExtendedLifetime((pins, lock)) {}
+    }
+
+    @Test("prune takes only images that came before a time, where one is given")
+    func before() throws {
+        let test = try TestStore()
+        var old = try test.plantImage("old", layers: [try test.plantLayer("old")], command: "/bin/old")
+        let new = try test.plantImage("new", layers: [try test.plantLayer("new")], command: "/bin/new")
+        old.pulledAt -= 1000
+        try test.store.commit(old)
+        #expect(try test.store.prune(all: true, before: old.pulledAt).deletedImages == [])
+        #expect(try test.store.prune(all: true, before: new.pulledAt - 1).deletedImages == [old.config])
+        #expect(try test.store.images() == [new])
+    }
+
+    @Test("the grace period can be shortened and taken away")
+    func shorterGrace() throws {
+        let test = try TestStore()
+        let layer = try test.plantLayer("minute", age: 60)
+        let fresh = try test.plantLayer("fresh")
+        #expect(try test.store.collectUnreferenced().deletedLayers == [])
+        #expect(try test.store.collectUnreferenced(grace: 50).deletedLayers == [layer.digest])
+        #expect(try test.store.prune(all: false, grace: 0).deletedLayers == [fresh.digest])
+        #expect(try test.residue() == [])
     }
 
     @Test("prune removes temporary files of the dead, and leaves those that may be at work")

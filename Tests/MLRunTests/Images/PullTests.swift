@@ -116,6 +116,52 @@ struct PullTests {
         }
     }
 
+    @Test("who waits for a layer goes on itself when the one that fetched it is given up")
+    func firstGivenUp() async throws {
+        try await withRegistry { registry, test in
+            registry.hold()
+            let first = Task { try await test.host.bring(registry.reference) }
+            #expect(await eventually { registry.held == Self.image.layers.count })
+            let second = Task { try await test.host.bring(registry.reference) }
+            let third = Task { try await test.host.bring(registry.reference) }
+            #expect(await eventually { registry.manifestRequests == 3 })
+            first.cancel()
+            // One that waits can be given up as well.
+            third.cancel()
+            #expect(await failure { try await first.value }?.code == .cancelled)
+            #expect(await failure { try await third.value }?.code == .cancelled)
+            registry.resume()
+            let pulled = try await second.value
+            #expect(pulled.image.manifestDigest == Self.image.manifest.digest)
+            let found = try test.host.store.audit(repair: false).findings
+            #expect(found == [])
+        }
+    }
+
+    @Test("what containers wrote, logs and layers are measured, and what nothing uses can be had back")
+    func diskUsage() async throws {
+        try await withRegistry { registry, test in
+            let pulled = try await test.host.bring(registry.reference)
+            try test.plantService("s", manifest: pulled.image.manifestDigest)
+            let files = ServiceFiles(test.host.directories, name: "s")
+            let scratch = files.replica(ReplicaID("s-1")).scratch
+            try File.makeDirectories("\(scratch)/upper/deep")
+            try File.replace("\(scratch)/upper/deep/file", with: [UInt8](repeating: 1, count: 100_000))
+            try File.replace(files.log, with: [UInt8](repeating: 1, count: 50_000))
+            let usage = try test.host.diskUsage()
+            #expect(usage.store.images.map(\.users) == [["the service s"]])
+            #expect(usage.store.layers.count == Self.image.layers.count && usage.store.reclaimable == 0)
+            #expect(usage.containers.map(\.name) == ["s-1"] && usage.containers[0].size >= 100_000)
+            #expect(!usage.containers[0].isRunning && usage.containers[0].service == "s" && usage.abandoned == 0)
+            #expect(usage.logs.map(\.service) == ["s"] && usage.logs[0].size >= 50_000)
+            try File.removeTree(files.directory)
+            let free = try test.host.diskUsage()
+            #expect(free.store.reclaimable == free.store.layerSize && free.store.layerSize > 0)
+            #expect(try test.host.prune(all: true).freedBytes == free.store.reclaimable)
+            #expect(try test.host.diskUsage().store == StoreUsage())
+        }
+    }
+
     @Test("the policy decides when the registry is asked")
     func policies() async throws {
         try await withRegistry { registry, test in

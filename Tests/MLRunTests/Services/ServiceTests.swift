@@ -50,7 +50,7 @@ struct ServiceTests {
         #expect(try await test.host.services().isEmpty)
         #expect(try await test.host.service("s") == nil)
         #expect(try test.host.runningReplicas().isEmpty)
-        #expect(try test.host.digestsInUse().isEmpty)
+        #expect(try test.host.imageUses().isEmpty)
     }
 
     @Test("services that nobody can speak for are not taken for none")
@@ -72,8 +72,15 @@ struct ServiceTests {
             try await test.host.bring("oci:\(test.path)/\(name):v1")
         }
         try test.plantService("s", manifest: used.manifest.digest)
-        let digests = try test.host.digestsInUse()
-        #expect(digests.isSuperset(of: used.layers.map(\.digest)))
-        #expect(!digests.contains(unused.layers[1].digest))
+        let uses = try test.host.imageUses()
+        let images = try test.host.store.images()
+        let usedImage = try #require(images.first { $0.manifestDigest == used.manifest.digest })
+        let unusedImage = try #require(images.first { $0.manifestDigest == unused.manifest.digest })
+        #expect(uses.users(of: usedImage) == ["the service s"])
+        #expect(uses.users(of: unusedImage).isEmpty)
+        #expect(throws: StoreError.image(.inUse(usedImage.reference, by: ["the service s"]))) {
+            try test.host.store.remove(usedImage.reference, uses: uses)
+        }
+        #expect(try test.host.prune(all: true).deletedLayers == [unused.layers[1].digest])
     }
 }

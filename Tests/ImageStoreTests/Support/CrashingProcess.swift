@@ -1,0 +1,27 @@
+import Glibc
+
+/// Numbers that are the same for the same seed.
+struct SeededNumbers: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    /// SplitMix64.
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+}
+
+/// Kills this process as the kernel or a person would, at some instant within so many microseconds.
+func killThisProcess(within microseconds: UInt32, seed: UInt64) {
+    var numbers = SeededNumbers(seed: seed)
+    let delay = UInt32.random(in: 1...microseconds, using: &numbers)
+    startThread {
+        usleep(delay)
+        kill(getpid(), SIGKILL)
+    }
+}
