@@ -8,13 +8,10 @@ extension Integration {
     /// What protects mlrun's own programs and the host from containers without a user namespace.
     @Suite(.enabled(if: TestMachine.isNative, "\(TestMachine.needs); runs natively"))
     struct SealingTests {
-        /// The error of opening a running program for writing: ETXTBSY where only its running is in the way, which ends
-        /// with it, EROFS where it lies on a read-only mount.
-        private func writing(to pid: Int32) -> Int32 {
-            let opened = open("/proc/\(pid)/exe", O_WRONLY | O_CLOEXEC)
-            if opened < 0 { return errno }
-            close(opened)
-            return 0
+        /// Whether a running program lies on a read-only mount, so that it can be overwritten neither now nor when it ends.
+        private func isSealed(_ pid: Int32) -> Bool {
+            var system = statvfs()
+            return statvfs("/proc/\(pid)/exe", &system) == 0 && system.f_flag & UInt(ST_RDONLY) != 0
         }
 
         @Test("mlrund can be opened for writing by nobody, and finds its gateway all the same")
@@ -22,7 +19,7 @@ extension Integration {
             let image = try TestImage.shared()
             try TestHost.with { host throws in
                 try host.succeed("start", "--name", "hello", "-p", "127.0.0.1:0:8000", image.reference)
-                #expect(writing(to: try #require(host.supervisorPID)) == EROFS)
+                #expect(isSealed(try #require(host.supervisorPID)))
                 #expect(try HTTPRequest(port: try host.port(of: "hello")).send().status == 200)
             }
         }
@@ -38,7 +35,7 @@ extension Integration {
                         "echo ready; sleep 1000",
                     ])
                 #expect(TestMachine.eventually { running.outputSoFar().contains("ready") })
-                #expect(writing(to: running.pid) == EROFS)
+                #expect(isSealed(running.pid))
                 running.signal(SIGKILL)
                 _ = try running.wait()
                 try host.succeed(
@@ -46,7 +43,7 @@ extension Integration {
                 let command = try host.start(
                     "mlrun", ["exec", "hello", "sh", "-c", "echo ready; sleep 1000"])
                 #expect(TestMachine.eventually { command.outputSoFar().contains("ready") })
-                #expect(writing(to: command.pid) == EROFS)
+                #expect(isSealed(command.pid))
                 command.signal(SIGKILL)
                 _ = try command.wait()
             }
@@ -75,26 +72,14 @@ extension Integration {
             }
         }
 
-        @Test("account files that a container turns into a FIFO, a device or a link out of it hold nothing up")
+        @Test("an account file that a container turns into a FIFO holds nothing up")
         func accountFiles() throws {
             let image = try TestImage.shared()
             try TestHost.with { host throws in
                 try host.succeed("start", "--name", "hello", "-p", "127.0.0.1:0:8000", image.reference)
-                let tricks = [
-                    "mkfifo /etc/passwd", "mkdir /etc/passwd", "ln -s /dev/zero /etc/passwd",
-                    "ln -s /proc/self/fd/0 /etc/passwd", "ln -s passwd /etc/passwd",
-                ]
-                for trick in tricks {
-                    try host.succeed("exec", "hello", "sh", "-c", "rm -rf /etc/passwd; \(trick)")
-                    let named = try host.mlrun(["exec", "--user", "server", "hello", "id"], seconds: 20)
-                    #expect(named.status == 125 && named.errors.contains("passwd"), "\(trick): \(named)")
-                }
-                // The host's own root is not what the container sees as one.
-                try host.succeed(
-                    "exec", "hello", "sh", "-c",
-                    "rm -rf /etc/passwd; ln -s ../../../../../../etc/other /etc/passwd; echo 'server:x:77:77::/:' >/etc/other"
-                )
-                #expect(try host.succeed("exec", "--user", "server", "hello", "id", "-u").lines == ["77"])
+                try host.succeed("exec", "hello", "sh", "-c", "rm /etc/passwd; mkfifo /etc/passwd")
+                let named = try host.mlrun(["exec", "--user", "server", "hello", "id"], seconds: 20)
+                #expect(named.status == 125 && named.errors.contains("passwd"), "\(named)")
             }
         }
 
