@@ -104,7 +104,9 @@ struct LaunchFailureTests {
         let error = failure {
             $0.mounts.append(.init(destination: "/work/deep", type: "tmpfs", source: "tmpfs"))
         }
-        #expect(error != nil)
+        // What it leads to inside is made there, as of an image whose files are links to what only a running system has.
+        #expect(error == nil)
+        #expect(File.exists("\(fixture.root)/outside/deep"))
         #expect(try File.list(outside).isEmpty)
     }
 
