@@ -29,8 +29,10 @@ struct CommandFailure: Error {
     static func end(with error: any Error) -> Never {
         if let ended = error as? ProgramEnded { exit(ended.exitCode) }
         guard let failure = known(error) else {
-            // Usage errors, --help and --version are the argument parser's to print.
-            MLRunCommand.exit(withError: error)
+            // Usage errors, --help and --version are the argument parser's to print; Docker ends with 125 after the first.
+            guard MLRunCommand.exitCode(for: error) == .validationFailure else { MLRunCommand.exit(withError: error) }
+            Output.error(MLRunCommand.fullMessage(for: error))
+            exit(125)
         }
         failure.report()
         exit(failure.exitCode)

@@ -74,19 +74,20 @@ extension ModelHost {
         _ = try await ask(.remove(name: name, force: force), startsSupervisor: true)
     }
 
-    /// All services as mlrund lists them.
+    /// All services as mlrund lists them. Where there are any but no mlrund, it is started: what nobody supervises is neither
+    /// probed nor restarted.
     ///
-    /// - Throws: ``MLRunError`` when there are services but no mlrund to say how they are.
+    /// - Throws: ``MLRunError`` when mlrund cannot be started or asked.
     public func services() async throws(MLRunError) -> [JSON] {
         let names: [String]
         do throws(SystemError) { names = try ServiceFiles.names(directories) } catch { throw MLRunError(error) }
-        return names.isEmpty ? [] : try await ask(.list).array ?? []
+        return names.isEmpty ? [] : try await ask(.list, startsSupervisor: true).array ?? []
     }
 
-    /// Everything that is known of a service; nil when there is none of this name.
+    /// Everything that is known of a service; nil when there is none of this name. Starts mlrund as ``services()`` does.
     public func service(_ name: String) async throws(MLRunError) -> JSON? {
         guard File.exists(ServiceFiles(directories, name: name).record) else { return nil }
-        return try await ask(.inspect(name: name))
+        return try await ask(.inspect(name: name), startsSupervisor: true)
     }
 
     /// What happens to all services from now on, until the sequence is given up.
@@ -94,7 +95,7 @@ extension ModelHost {
         AsyncThrowingStream { continuation in
             let task = Task {
                 do {
-                    _ = try await ask(.events(name: nil, since: nil, follow: true)) { event in
+                    _ = try await ask(.events(name: nil, since: nil, follow: true), startsSupervisor: true) { event in
                         if case .terminated = continuation.yield(event) { return false }
                         return true
                     }

@@ -29,7 +29,7 @@ struct EventsCommand: AsyncParsableCommand {
         let output = self.output
         let since = try since.map { try Timestamp(parsing: $0, now: .now).nanoseconds }
         let request = ControlRequest.events(name: nil, since: since, follow: follow)
-        _ = try await ModelHost().ask(request) { event in
+        _ = try await ModelHost().ask(request, startsSupervisor: true) { event in
             if !wanted.isEmpty, !wanted.contains(event["service"]?.string ?? "") { return true }
             Output.line(output == .json ? event.text() : Self.line(event))
             return true

@@ -62,6 +62,16 @@ extension Integration {
             }
         }
 
+        @Test("what cannot be read as a command line ends with 125, which no command of a container is taken for")
+        func misuse() throws {
+            try TestHost.with { host throws in
+                for arguments in [["run", "--bogus", "image"], ["exec"], ["start"]] {
+                    let ended = try host.mlrun(arguments)
+                    #expect(ended.status == 125 && ended.errors.contains("Usage: mlrun"), "\(ended)")
+                }
+            }
+        }
+
         @Test("a signal reaches the container", arguments: [SIGTERM, SIGINT, SIGHUP, SIGUSR1])
         func signals(number: Int32) throws {
             let image = try TestImage.shared()

@@ -26,7 +26,9 @@ extension Integration {
                     #expect(requests.waitForAnswers(20), "the service answers while no mlrund runs: \(requests.tally)")
                     #expect(try host.succeed("exec", "hello", "echo", "there").lines == ["there"])
                     #expect(try host.mlrun(["logs", "--tail", "1", "hello"]).status == 0, "logs need no mlrund")
-                    own = try host.start("mlrund", [])
+                    let next = try host.start("mlrund", [])
+                    own = next
+                    #expect(TestMachine.eventually { host.supervisorPID == next.pid })
                     #expect(try host.waitForStatus("ready", of: "hello"))
                     #expect(try host.replicaPID(of: "hello") == replica, "the same process runs on")
                     #expect(requests.waitForAnswers(20))
@@ -45,6 +47,21 @@ extension Integration {
                 #expect(try host.inspect("hello")["restarts"]?.int == 0)
                 last.signal(SIGTERM)
                 #expect(try last.wait().status == 0)
+            }
+        }
+
+        @Test("ps of services whose mlrund was killed brings a new one, which takes them over")
+        func listAfterKill() throws {
+            let image = try TestImage.shared()
+            try TestHost.with { host throws in
+                try host.succeed("start", "--name", "hello", "-p", "127.0.0.1:0:8000", image.reference)
+                let replica = try host.replicaPID(of: "hello")
+                let supervisor = try #require(host.supervisorPID)
+                #expect(kill(supervisor, SIGKILL) == 0)
+                #expect(TestMachine.eventually { host.supervisorPID == nil })
+                #expect(try host.succeed("ps", "--quiet").lines == ["hello"])
+                #expect(host.supervisorPID != nil)
+                #expect(try host.replicaPID(of: "hello") == replica)
             }
         }
 
