@@ -18,7 +18,7 @@ extension ImageStore {
     ///   - volatile: Nothing is flushed at unmount: for what is thrown away after a crash of the machine.
     /// - Returns: A detached mount; it lives as long as the descriptor or a place it is attached to.
     public func mountRoot(
-        of image: ImageRecord, scratch: String?, idMapping: IDMapping?, readOnly: Bool, volatile: Bool
+        of image: ImageRecord, scratch: String?, idMapping: OwnerMapping?, readOnly: Bool, volatile: Bool
     ) throws(StoreError) -> OwnedDescriptor {
         try mountRoot(
             of: image, scratch: scratch, idMapping: idMapping, readOnly: readOnly, volatile: volatile,
@@ -26,7 +26,7 @@ extension ImageStore {
     }
 
     func mountRoot(
-        of image: ImageRecord, scratch: String?, idMapping: IDMapping?, readOnly: Bool, volatile: Bool,
+        of image: ImageRecord, scratch: String?, idMapping: OwnerMapping?, readOnly: Bool, volatile: Bool,
         support: MountSupport
     ) throws(StoreError) -> OwnedDescriptor {
         let distinct = Set(image.layers.map(\.digest)).count
@@ -60,7 +60,7 @@ extension ImageStore {
     }
 
     /// A detached copy of a layer's mount, seen through a user namespace.
-    private func mapped(_ mount: LayerMount, _ mapping: IDMapping) throws(SystemError) -> SharedDescriptor {
+    private func mapped(_ mount: LayerMount, _ mapping: OwnerMapping) throws(SystemError) -> SharedDescriptor {
         let copy = try check(
             mlr_open_tree(
                 mount.directory.rawValue, "", UInt32(MLR_OPEN_TREE_CLONE | MLR_AT_EMPTY_PATH)),
@@ -76,7 +76,7 @@ extension ImageStore {
 
     /// `upper/` with the owner and mode the root directory of the container is to have, and an empty `work/`.
     private func makeUpper(
-        in scratch: String, like top: SharedDescriptor, _ mapping: IDMapping?
+        in scratch: String, like top: SharedDescriptor, _ mapping: OwnerMapping?
     ) throws(SystemError) -> OverlayMount.Upper {
         let upper = "\(scratch)/upper"
         let work = "\(scratch)/work"

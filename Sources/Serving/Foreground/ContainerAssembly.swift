@@ -83,12 +83,12 @@ struct ContainerAssembly: Sendable {
         return ControlError(error.description, remedy: remedy, exitCode: error.exitCode)
     }
 
-    private func userNamespace(_ slot: Int) throws(ControlError) -> IDMapping? {
+    private func userNamespace(_ slot: Int) throws(ControlError) -> OwnerMapping? {
         if settings.usesHostUserNamespace { return nil }
         let range = HostSnapshot.userRange(slot)
         do throws(SystemError) {
             let namespace = SharedDescriptor(try UserNamespace.make(uid: [range], gid: [range]))
-            return IDMapping(userNamespace: namespace, rootUID: range.hostID, rootGID: range.hostID)
+            return OwnerMapping(userNamespace: namespace, rootUID: range.hostID, rootGID: range.hostID)
         } catch {
             throw ControlError(error, remedy: "this kernel may forbid user namespaces: try --userns host")
         }
@@ -96,7 +96,7 @@ struct ContainerAssembly: Sendable {
 
     /// Writable also for a container that may not write: what is mounted in it may need directories that the image lacks.
     /// The last step of the plan's mounts makes it read-only.
-    private func mountRoot(_ mapping: IDMapping?) throws(ControlError) -> SharedDescriptor {
+    private func mountRoot(_ mapping: OwnerMapping?) throws(ControlError) -> SharedDescriptor {
         do throws(StoreError) {
             let store = try ImageStore(directories)
             return SharedDescriptor(

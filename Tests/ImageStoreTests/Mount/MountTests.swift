@@ -128,7 +128,7 @@ struct MountTests {
         let test = try TestStore()
         let image = try imported(test)
         let process = try UserNamespaceProcess(first: 100_000)
-        let mapping = IDMapping(userNamespace: process.namespace, rootUID: 100_000, rootGID: 100_000)
+        let mapping = OwnerMapping(userNamespace: process.namespace, rootUID: 100_000, rootGID: 100_000)
         for support in Self.idmapSupports {
             let scratch = "\(test.path)/scratch-\(File.randomName())"
             let root = try test.store.mountRoot(

@@ -2,7 +2,7 @@ public import LinuxSystem
 
 /// The user namespace a container's root file system is seen through, so that root inside owns the image's files while
 /// being nobody outside.
-public struct IDMapping: Sendable {
+public struct OwnerMapping: Sendable {
     /// Whose mapping is used.
     public let userNamespace: SharedDescriptor
     /// The host's ids of the container's root.
