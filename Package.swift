@@ -160,6 +160,9 @@ let package = Package(
                 "MLRun", "OCISpec", "LinuxSystem", "CLinux", .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
+        .testTarget(
+            name: "RuntimeTests", dependencies: ["mlrun-oci", "Container", "OCISpec", "LinuxSystem"],
+            swiftSettings: strict),
         .testTarget(name: "CommandTests", dependencies: ["mlrun", "OCISpec"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         // Parsers under hostile input. LibFuzzer is what scripts/fuzz adds.

@@ -56,6 +56,14 @@ int mlr_connect_unix(int socket_, const char *path) {
     RESULT(connect(socket_, (struct sockaddr *)&address, sizeof address));
 }
 
+int mlr_connect_abstract_unix(int socket_, const char *name) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(name);
+    if (length == 0 || length >= sizeof address.sun_path) return -ENAMETOOLONG;
+    memcpy(address.sun_path + 1, name, length);
+    RESULT(connect(socket_, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)));
+}
+
 static struct sockaddr_in ipv4_address(uint32_t address, uint16_t port) {
     return (struct sockaddr_in){
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {.s_addr = htonl(address)}};

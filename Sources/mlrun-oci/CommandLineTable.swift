@@ -22,8 +22,12 @@ struct VerbRule: Sendable {
     /// Required ones first.
     let arguments: [String]
     var optionalArguments = 0
-    /// Whether everything after the named arguments belongs to a program.
-    var takesProgram = false
+    /// What everything after the named arguments is, for a verb that passes it on to a program.
+    var passedOn: String?
+    /// Whether processes of this program get into containers, so that it has to be sealed.
+    var entersContainers = false
+    /// Whether it is for programs only, and not listed.
+    var isHidden = false
     let run: @Sendable (Invocation) throws -> Int32
 }
 
@@ -34,17 +38,26 @@ struct Invocation: Sendable {
     var arguments: [String] = []
     var program: [String] = []
 
-    func has(_ name: String) -> Bool { options[name] != nil }
+    /// Whether an option is given, and not as `--switch=false`.
+    func has(_ name: String) -> Bool { options[name].map { $0.last != Self.off } ?? false }
     func value(_ name: String) -> String? { options[name]?.last }
+    func values(_ name: String) -> [String] { options[name] ?? [] }
+    func isOn(_ global: String) -> Bool { globals[global].map { $0 != Self.off } ?? false }
+
+    static let on = "true"
+    static let off = "false"
 }
 
 /// A command line that cannot be understood.
 struct UsageError: Error, CustomStringConvertible {
     let description: String
+
+    init(description: String) { self.description = description }
+    init(_ description: String) { self.description = description }
 }
 
 /// Reads command lines as Go's flag packages do, which the callers of OCI runtimes rely on: `--name value`,
-/// `--name=value`, `-name value`, short letters alone or with their value behind, `--` to end the options.
+/// `--name=value`, `-name value`, `--switch=false`, short letters alone or with their value behind, `--` to end the options.
 struct CommandLineParser {
     private let rules: [OptionRule]
     private(set) var rest: ArraySlice<String>
@@ -67,7 +80,7 @@ struct CommandLineParser {
     }
 
     private mutating func option(_ word: String) throws(UsageError) -> (OptionRule, String) {
-        let body = word.drop { $0 == "-" }
+        let body = word.dropFirst(word.hasPrefix("--") ? 2 : 1)
         let name = body.prefix { $0 != "=" }
         let attached = name.count < body.count ? String(body.dropFirst(name.count + 1)) : nil
         if let rule = rules.first(where: { $0.name == name || (name.count == 1 && $0.short == name.first) }) {
@@ -78,16 +91,24 @@ struct CommandLineParser {
         {
             return (rule, String(body.dropFirst()))
         }
-        throw UsageError(description: "unknown option \(word); see --help")
+        throw UsageError("unknown option \(word); see --help")
     }
+
+    /// The words that Go's strconv.ParseBool takes.
+    private static let switchWords: [String: String] = [
+        "1": Invocation.on, "t": Invocation.on, "T": Invocation.on, "true": Invocation.on, "TRUE": Invocation.on,
+        "True": Invocation.on, "0": Invocation.off, "f": Invocation.off, "F": Invocation.off, "false": Invocation.off,
+        "FALSE": Invocation.off, "False": Invocation.off,
+    ]
 
     private mutating func value(of rule: OptionRule, _ attached: String?) throws(UsageError) -> String {
         if rule.value == nil {
-            guard let attached, attached != "true" else { return "true" }
-            throw UsageError(description: "--\(rule.name) takes no value, but it has \"\(attached)\"")
+            guard let attached else { return Invocation.on }
+            if let value = Self.switchWords[attached] { return value }
+            throw UsageError("--\(rule.name) is a switch, which \"\(attached)\" is no position of: use true or false")
         }
         if let attached { return attached }
-        guard let next = rest.popFirst() else { throw UsageError(description: "--\(rule.name) needs a value") }
+        guard let next = rest.popFirst() else { throw UsageError("--\(rule.name) needs a value") }
         return next
     }
 }

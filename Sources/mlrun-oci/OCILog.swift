@@ -1,3 +1,5 @@
+import CLinux
+import Container
 import Glibc
 import LinuxSystem
 import OCISpec
@@ -31,12 +33,13 @@ struct OCILog: Sendable {
     private func write(_ level: String, _ text: String) {
         put("mlrun-oci: \(level == "error" ? "" : "\(level): ")\(text)\n", to: 2)
         guard let file else { return }
+        let time = Timestamp.rfc3339(nanoseconds: mlr_realtime_nanoseconds() / 1_000_000_000 * 1_000_000_000)
         let line: String
         if isJSON {
-            let object: JSON = ["level": .string(level), "msg": .string(text), "time": .string(Self.timestamp())]
+            let object: JSON = ["level": .string(level), "msg": .string(text), "time": .string(time)]
             line = object.text() + "\n"
         } else {
-            line = "time=\"\(Self.timestamp())\" level=\(level) msg=\(JSON.string(text).text())\n"
+            line = "time=\"\(time)\" level=\(level) msg=\(JSON.string(text).text())\n"
         }
         do throws(SystemError) {
             let opened = try File.open(file, O_WRONLY | O_CREAT | O_APPEND, mode: 0o644)
@@ -49,15 +52,5 @@ struct OCILog: Sendable {
     private func put(_ line: String, to descriptor: Int32) {
         // There is no further place to tell that the last one cannot be written to.
         try? File.writeAll(Array(line.utf8), to: descriptor)
-    }
-
-    /// RFC 3339, in UTC.
-    static func timestamp(_ seconds: Int64 = Int64(time(nil))) -> String {
-        var seconds = time_t(seconds)
-        var parts = tm()
-        gmtime_r(&seconds, &parts)
-        func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        let date = "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
-        return "\(date)T\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))Z"
     }
 }

@@ -3,28 +3,53 @@ import LinuxSystem
 import OCISpec
 
 extension OCIVerbs {
+    static let execution = [
+        OptionRule("process", short: "p", value: "FILE", "the process as JSON"),
+        OptionRule("console-socket", value: "SOCKET", "send the terminal to a unix socket"),
+        OptionRule("pidfd-socket", value: "SOCKET", "send a pidfd of the process to a unix socket"),
+        OptionRule("pid-file", value: "FILE", "write its pid to a file"),
+        OptionRule("detach", short: "d", "do not wait for its end"),
+        OptionRule("tty", short: "t", "give it a terminal"),
+        OptionRule("env", short: "e", value: "NAME=VALUE", "a variable more"),
+        OptionRule("cwd", value: "DIR", "its working directory"),
+        OptionRule("user", short: "u", value: "UID[:GID]", "its ids, in numbers"),
+        OptionRule("additional-gids", short: "g", value: "GID", "a group more"),
+        OptionRule("cap", short: "c", value: "NAME", "a capability more"),
+        OptionRule("no-new-privs", "it cannot gain privileges by executing programs"),
+        OptionRule("apparmor", value: "PROFILE", "its AppArmor profile"),
+        OptionRule("process-label", value: "LABEL", "its SELinux label"),
+        OptionRule("preserve-fds", value: "N", "pass on N descriptors behind those of LISTEN_FDS"),
+        OptionRule("cgroup", value: "PATH", "a group below the container's own, which is there already"),
+        OptionRule("ignore-paused", "start it in a paused container too"),
+    ]
+
     @Sendable static func exec(_ invocation: Invocation) throws -> Int32 {
         let id = invocation.arguments[0]
         let containers = containers(invocation)
-        let process = try process(invocation, id, containers)
-        let streams: LaunchRequest.Streams = process.terminal ? .console(process.consoleSize) : .inherited
-        let socket = invocation.value("console-socket")
-        if socket != nil, !process.terminal {
-            throw UsageError(description: "--console-socket is given, but the process has no terminal")
+        var process = try process(invocation, id, containers)
+        var options = ExecOptions()
+        options.streams = process.terminal ? .console(process.consoleSize) : .inherited
+        options.consoleSocket = invocation.value("console-socket")
+        options.pidfdSocket = invocation.value("pidfd-socket")
+        options.pidFile = invocation.value("pid-file")
+        if options.consoleSocket != nil, !process.terminal {
+            throw UsageError("--console-socket is given, but the process has no terminal")
         }
-        if invocation.has("detach"), process.terminal, socket == nil {
-            throw UsageError(description: "--detach with a terminal needs --console-socket")
+        if invocation.has("detach"), process.terminal, options.consoleSocket == nil {
+            throw UsageError("--detach with a terminal needs --console-socket")
         }
+        let listening = try listening()
+        if !listening.isEmpty {
+            process.env += ["LISTEN_FDS=\(listening.count)", "LISTEN_PID=1"]
+        }
+        options.extraDescriptors = listening + (try preserved(invocation, from: 3 + Int32(listening.count)))
+        options.seccompCache = "\(containers.root)/.seccomp"
+        options.cgroup = try subgroup(invocation)
+        options.ignoresPause = invocation.has("ignore-paused")
         let foreground = try Foreground()
-        let started = try containers.exec(
-            id, process, streams: streams, extraDescriptors: try preserved(invocation),
-            seccompCache: "\(containers.root)/.seccomp")
-        if let socket, let console = started.console { try ContainerDirectory.send(console, to: socket) }
-        if let path = invocation.value("pid-file") {
-            try File.replace(path, with: Array("\(started.pid)".utf8), mode: 0o644, durable: false)
-        }
+        let started = try containers.exec(id, process, options)
         if invocation.has("detach") { return 0 }
-        return try foreground.follow(started, takesConsole: socket == nil).code
+        return try foreground.follow(started, takesConsole: options.consoleSocket == nil).code
     }
 
     private static func process(
@@ -32,27 +57,77 @@ extension OCIVerbs {
     ) throws -> RuntimeSpec.Process {
         var process: RuntimeSpec.Process
         if let path = invocation.value("process") {
-            if !invocation.program.isEmpty {
-                throw UsageError(description: "--process and a program exclude each other")
-            }
-            process = try RuntimeSpec.Process(JSONCursor(try JSON(parsing: try File.read(path))))
+            if !invocation.program.isEmpty { throw UsageError("--process and a program exclude each other") }
+            do throws(JSONError) {
+                process = try RuntimeSpec.Process(JSONCursor(try JSON(parsing: try readInput(path)), path: "process"))
+            } catch { throw ContainerError.option("\(path): \(error)") }
         } else {
-            if invocation.program.isEmpty { throw UsageError(description: "exec needs a program, or --process") }
+            if invocation.program.isEmpty { throw UsageError("exec needs a program, or --process") }
             process = try containers.processTemplate(id, args: invocation.program)
         }
-        process.env += invocation.options["env"] ?? []
+        process.env += invocation.values("env")
         if let cwd = invocation.value("cwd") { process.cwd = cwd }
         if invocation.has("tty") { process.terminal = true }
         if let user = invocation.value("user") { process.user = try self.user(user, process.user) }
+        for text in invocation.values("additional-gids").flatMap({ $0.split(separator: ",") }) {
+            process.user.additionalGids.append(try identifier(text, "additional-gids"))
+        }
+        try addCapabilities(invocation.values("cap"), to: &process)
+        if invocation.options["no-new-privs"] != nil { process.noNewPrivileges = invocation.has("no-new-privs") }
+        if let profile = invocation.value("apparmor") { process.apparmorProfile = profile }
+        if let label = invocation.value("process-label") { process.selinuxLabel = label }
         return process
     }
 
-    private static func user(_ text: String, _ before: RuntimeSpec.User) throws -> RuntimeSpec.User {
-        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        let numbers = parts.map { part in part.utf8.allSatisfy { (0x30...0x39).contains($0) } ? UInt32(part) : nil }
-        guard let uid = numbers[0], numbers.count == 1 || numbers[1] != nil else {
-            throw UsageError(description: "--user is \"\(text)\", not UID or UID:GID in numbers")
+    /// Into all sets but the inheritable one, from which a program could pass it on past a change of its user (CVE-2022-29162).
+    private static func addCapabilities(_ names: [String], to process: inout RuntimeSpec.Process) throws {
+        if names.isEmpty { return }
+        var capabilities = process.capabilities ?? .init()
+        for text in names.flatMap({ $0.split(separator: ",") }) {
+            guard let capability = Capability(named: String(text)) else {
+                throw UsageError("--cap: \(CapabilityError(name: String(text)))")
+            }
+            for set in [\RuntimeSpec.Capabilities.bounding, \.effective, \.permitted]
+            where !capabilities[keyPath: set].contains(capability.name) {
+                capabilities[keyPath: set].append(capability.name)
+            }
         }
-        return RuntimeSpec.User(uid: uid, gid: numbers.count > 1 ? numbers[1] ?? 0 : before.gid, umask: before.umask)
+        process.capabilities = capabilities
+    }
+
+    static func user(_ text: String, _ before: RuntimeSpec.User) throws -> RuntimeSpec.User {
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        return RuntimeSpec.User(
+            uid: try identifier(parts[0], "user"), gid: parts.count > 1 ? try identifier(parts[1], "user") : before.gid,
+            umask: before.umask, additionalGids: before.additionalGids)
+    }
+
+    /// 32 bits without sign, all of it digits: whatever else was meant, it would become another user (CVE-2026-30892).
+    static func identifier(_ text: Substring, _ option: String) throws(UsageError) -> UInt32 {
+        guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = UInt32(text),
+            number != UInt32.max
+        else { throw UsageError("--\(option): \"\(text)\" is no id: give a number below 4294967295") }
+        return number
+    }
+
+    /// `--cgroup` of runc is `[CONTROLLER:]PATH`, given once for each of cgroup v1's hierarchies.
+    private static func subgroup(_ invocation: Invocation) throws(UsageError) -> String? {
+        let given = invocation.values("cgroup")
+        guard let path = given.last else { return nil }
+        if given.count > 1 {
+            throw UsageError("--cgroup is given \(given.count) times, but cgroup v2 has one hierarchy")
+        }
+        if path.contains(":") {
+            throw UsageError("--cgroup \"\(path)\" names controllers, which cgroup v2 does not tell groups apart by")
+        }
+        return path
+    }
+
+    /// A file, or standard input for `-`.
+    static func readInput(_ path: String) throws(JSONError) -> [UInt8] {
+        do throws(SystemError) {
+            if path == "-" { return try File.readAll(0, limit: 16 << 20, path: "standard input") }
+            return try File.read(path, limit: 16 << 20)
+        } catch { throw JSONError(path: "", message: FailureTable.outcome(error).text) }
     }
 }

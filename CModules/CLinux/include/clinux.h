@@ -181,6 +181,8 @@ int mlr_socket(int domain, int type, int protocol);
 int mlr_socketpair(int domain, int type, int ends[2]);
 int mlr_bind_unix(int socket_, const char *path);
 int mlr_connect_unix(int socket_, const char *path);
+/* The same in the abstract namespace, by the name without its leading NUL. */
+int mlr_connect_abstract_unix(int socket_, const char *name);
 int mlr_bind_ipv4(int socket_, uint32_t address_host_order, uint16_t port);
 /* For IPv6 only, also where the address is ::. */
 int mlr_bind_ipv6(int socket_, const char *address, uint16_t port);

@@ -20,6 +20,8 @@ public struct ExecRequest: Sendable {
     public var extraDescriptors: [SharedDescriptor]
     /// A directory for compiled seccomp programs; nil compiles anew.
     public var seccompCache: String?
+    /// Runs in the caller once the process waits in the container; what it throws ends the launch.
+    public var whenCreated: (@Sendable (ContainerProcess) throws(LaunchError) -> Void)?
     /// A session keyring of this name instead of the caller's, whose keys the process would possess; nil keeps those.
     public var keyring: String?
     /// What a seccomp agent is told of the container.
@@ -59,7 +61,8 @@ public enum ContainerExec {
         } catch { throw .setting(path: error.problems.first?.path ?? "", error.problems.first?.message ?? "") }
         var launch = LaunchRequest(
             plan: plan, root: nil, streams: request.streams, cgroup: request.cgroup,
-            extraDescriptors: request.extraDescriptors, seccompCache: request.seccompCache)
+            extraDescriptors: request.extraDescriptors, seccompCache: request.seccompCache,
+            whenCreated: request.whenCreated)
         launch.hookState = request.state
         let program = try PlayerProgram(launch)
         let flags = kinds.filter { $0 != .cgroup }.reduce(0) { $0 | $1.cloneFlag }

@@ -17,8 +17,18 @@ public struct CreateOptions: Sendable {
     public var streams = LaunchRequest.Streams.inherited
     /// A unix socket that takes the terminal's controlling side.
     public var consoleSocket: String?
+    /// A unix socket that takes a pidfd of the container's process.
+    public var pidfdSocket: String?
     /// A file that takes the pid.
     public var pidFile: String?
+    /// Where the container's READY is passed on to (sd_notify(3)), at once or by `start`.
+    public var notifySocket: String?
+    /// How many of ``extraDescriptors`` are sockets that the program is told of (sd_listen_fds(3)), the first ones.
+    public var listeningCount = 0
+    /// Their names, separated by colons, if they have any.
+    public var listeningNames: String?
+    /// Whether a container without a group is an error where nobody asked for one without.
+    public var needsCgroup = false
     /// Who makes the container's group.
     public var cgroupManager = ContainerDirectory.CgroupManager.cgroupfs
     /// Whether the container gets a session keyring of its own.
@@ -43,63 +53,98 @@ extension ContainerDirectory {
         let rootfs = Self.rootPath(spec, bundle: options.bundle)
         try Self.checkTerminal(spec, options)
         Self.addHome(to: &spec, rootfs: rootfs)
+        Self.addListening(to: &spec, options)
+        return try make(id, spec, rootfs: rootfs, options) { made throws(ContainerError) in
+            try launched(spec, options, &made)
+        }
+    }
+
+    /// Whether a bundle's process wants a terminal.
+    public static func wantsTerminal(bundle: String) throws(ContainerError) -> Bool {
+        try readSpec("\(bundle)/config.json").process?.terminal ?? false
+    }
+
+    /// What there is to take back when a later part fails.
+    struct Making {
+        let id: String
+        let rootfs: String
+        var cgroup = ContainerCgroup.none
+        var record: ContainerRecord?
+    }
+
+    /// Takes the id, and takes back all that was made when `body` fails.
+    func make<Result>(
+        _ id: String, _ spec: RuntimeSpec, rootfs: String, _ options: CreateOptions,
+        _ body: (inout Making) throws(ContainerError) -> Result
+    ) throws(ContainerError) -> Result {
         try claim(id)
-        var made = Making(id: id)
-        do throws(ContainerError) {
-            return try make(spec, rootfs: rootfs, options, &made)
-        } catch {
+        var made = Making(id: id, rootfs: rootfs)
+        do throws(ContainerError) { return try body(&made) } catch {
             undo(made, spec: spec, options)
             throw error
         }
     }
 
-    /// What there is to take back when a later part fails.
-    private struct Making {
-        let id: String
-        var cgroup: Cgroup?
-        var record: ContainerRecord?
-    }
-
-    private func make(
-        _ spec: RuntimeSpec, rootfs: String, _ options: CreateOptions, _ made: inout Making
-    ) throws(ContainerError) -> (process: ContainerProcess, warnings: [String]) {
-        let id = made.id
-        var warnings: [String] = []
+    /// What a container needs before its first process: its group.
+    func prepareHost(
+        _ spec: RuntimeSpec, _ options: CreateOptions, _ made: inout Making
+    ) throws(ContainerError) -> (host: HostFacts, warnings: [String]) {
         let host: HostFacts
         do throws(SystemError) { host = try HostFacts.discover() } catch { throw .system(error) }
+        var request = ContainerCgroup.Request(
+            id: made.id, cgroupsPath: spec.linux?.cgroupsPath, resources: spec.linux?.resources ?? .init())
+        request.manager = options.cgroupManager
+        request.annotations = spec.annotations
+        request.inUserNamespace = spec.linux?.namespaces.contains { $0.kind == .user } ?? false
         do throws(CgroupError) {
-            if options.cgroupManager == .cgroupfs {
-                let (cgroup, said) = try Self.makeCgroup(id, spec, host)
-                made.cgroup = cgroup
-                warnings += said
+            let (cgroup, warnings) = try ContainerCgroup.create(request, on: host.cgroups)
+            made.cgroup = cgroup
+            if cgroup.isNone, options.needsCgroup, options.cgroupManager != .disabled {
+                throw CgroupError(.unavailable, warnings.joined(separator: "; "), remedy: "or leave --rootless=false out")
             }
+            return (host, warnings)
         } catch { throw .cgroup(error) }
-        var request = try plan(spec, rootfs: rootfs, host, options, made)
-        warnings += request.plan.warnings
+    }
+
+    static func newRecord(_ spec: RuntimeSpec, _ options: CreateOptions, _ made: Making) -> ContainerRecord {
+        ContainerRecord(
+            ociVersion: spec.ociVersion, id: made.id, bundle: options.bundle, pid: 0, startTime: 0,
+            created: mlr_realtime_nanoseconds(), annotations: spec.annotations, rootfs: made.rootfs,
+            cgroup: made.cgroup)
+    }
+
+    private func launched(
+        _ spec: RuntimeSpec, _ options: CreateOptions, _ made: inout Making
+    ) throws(ContainerError) -> (process: ContainerProcess, warnings: [String]) {
+        let id = made.id
+        var spec = spec
+        if options.notifySocket != nil {
+            do throws(SystemError) { try NotifyProxy.prepare(&spec, directory: notifyDirectory(id)) } catch {
+                throw .system(error)
+            }
+        }
+        let (host, said) = try prepareHost(spec, options, &made)
+        var request = try plan(spec, rootfs: made.rootfs, host: host, options, made)
+        var warnings = said + request.plan.warnings
         request.extraDescriptors = options.extraDescriptors
         request.seccompCache = options.seccompCache
         if !options.startsAtOnce { request.gate = .fifo(try makeGate(id, spec)) }
-        if let cgroup = made.cgroup {
-            do throws(CgroupError) { request.cgroup = SharedDescriptor(try cgroup.openDirectory()) } catch {
-                throw .cgroup(error)
-            }
-        }
+        do throws(CgroupError) {
+            if let directory = try made.cgroup.directory() { request.cgroup = SharedDescriptor(directory) }
+        } catch { throw .cgroup(error) }
         if spec.process?.terminal == true { request.streams = .console(spec.process?.consoleSize) }
-        let record = ContainerRecord(
-            ociVersion: spec.ociVersion, id: id, bundle: options.bundle, pid: 0, startTime: 0,
-            created: Int64(mlr_realtime_nanoseconds() / 1_000_000_000), annotations: spec.annotations,
-            rootfs: rootfs, cgroup: made.cgroup?.path)
+        let record = Self.newRecord(spec, options, made)
         made.record = record
         let process = try launch(request, record, spec, options, &warnings)
         return (process, warnings)
     }
 
     private func plan(
-        _ spec: RuntimeSpec, rootfs: String, _ host: HostFacts, _ options: CreateOptions, _ made: Making
+        _ spec: RuntimeSpec, rootfs: String, host: HostFacts, _ options: CreateOptions, _ made: Making
     ) throws(ContainerError) -> LaunchRequest {
         let choices = LaunchPlanner.Options(
             bundle: options.bundle, isGated: !options.startsAtOnce,
-            keyring: options.makesKeyring ? Self.keyring(of: made.id) : nil, cgroup: made.cgroup?.path)
+            keyring: options.makesKeyring ? Self.keyring(of: made.id) : nil, cgroup: made.cgroup.unified?.path)
         let plan: LaunchPlan
         do throws(PlanError) { plan = try LaunchPlanner.plan(spec, host: host, options: choices) } catch {
             throw .configuration("\(error)")
@@ -126,6 +171,7 @@ extension ContainerDirectory {
                 record.resourceGroups = try ResourceControl.join(resourceControl, id: record.id, pid: process.pid)
             }
             do throws(SystemError) { try write(record) } catch { throw .system(error) }
+            try Self.admit(process, to: record.cgroup)
             let state = record.state(.creating)
             try HookRunner.run(hooks.prestart, stage: "prestart", state: state, in: record.bundle)
             try HookRunner.run(hooks.createRuntime, stage: "createRuntime", state: state, in: record.bundle)
@@ -133,12 +179,9 @@ extension ContainerDirectory {
         do throws(LaunchError) {
             let process = try Launcher.launch(request)
             do throws(SystemError) {
-                if let socket = options.consoleSocket, let console = process.console {
-                    try Self.send(console, to: socket)
-                }
-                if let path = options.pidFile {
-                    try File.replace(path, with: Array("\(process.pid)".utf8), mode: 0o644, durable: false)
-                }
+                try Self.handOut(
+                    process, consoleSocket: options.consoleSocket, pidfdSocket: options.pidfdSocket,
+                    pidFile: options.pidFile, kind: "standard")
             } catch {
                 _ = try? process.kill()
                 throw .system(error)
@@ -153,7 +196,7 @@ extension ContainerDirectory {
 
     private func undo(_ made: Making, spec: RuntimeSpec, _ options: CreateOptions) {
         // Each part is tried whatever became of the others; the failure to be told is the one that led here.
-        if let cgroup = made.cgroup { try? Self.removeCgroup(cgroup) }
+        try? made.cgroup.remove()
         if let record = made.record, let hooks = spec.hooks {
             _ = HookRunner.tryAll(hooks.poststop, stage: "poststop", state: record.state(.stopped), in: options.bundle)
         }
@@ -198,6 +241,16 @@ extension ContainerDirectory {
         spec.process?.env.append("HOME=\(home)")
     }
 
+    /// The environment of sd_listen_fds(3). The first process of a new pid namespace is number 1 there; another's number is
+    /// not known before it is made, and a wrong one would keep the program from its sockets.
+    private static func addListening(to spec: inout RuntimeSpec, _ options: CreateOptions) {
+        guard options.listeningCount > 0, spec.process != nil else { return }
+        spec.process?.env.removeAll { $0.hasPrefix("LISTEN_FDS=") || $0.hasPrefix("LISTEN_PID=") }
+        spec.process?.env.append("LISTEN_FDS=\(options.listeningCount)")
+        spec.process?.env.append("LISTEN_PID=1")
+        if let names = options.listeningNames { spec.process?.env.append("LISTEN_FDNAMES=\(names)") }
+    }
+
     private func makeGate(_ id: String, _ spec: RuntimeSpec) throws(ContainerError) -> String {
         func hostID(_ mappings: [RuntimeSpec.IDMap]) -> UInt32 {
             mappings.first { $0.containerID == 0 }?.hostID ?? 0
@@ -208,44 +261,5 @@ extension ContainerDirectory {
                 gate(id), owner: hostID(linux?.uidMappings ?? []), group: hostID(linux?.gidMappings ?? []))
             return gate(id)
         } catch { throw .system(error) }
-    }
-
-    private static func makeCgroup(
-        _ id: String, _ spec: RuntimeSpec, _ host: HostFacts
-    ) throws(CgroupError) -> (Cgroup, [String]) {
-        let resources = spec.linux?.resources ?? .init()
-        let hierarchy = try CgroupHierarchy(host.cgroups)
-        let (cgroup, warnings) = try hierarchy.create(
-            spec.linux?.cgroupsPath ?? "/mlrun-oci/\(id)", resources: resources, policy: .strict)
-        if resources.devices.isEmpty { return (cgroup, warnings) }
-        do throws(CgroupError) {
-            // In a user namespace no node can be made, so that only those that were bound in are there to be used.
-            let inUserNamespace = spec.linux?.namespaces.contains { $0.kind == .user } ?? false
-            try DeviceFilter.apply(
-                DeviceRules.complete(resources.devices), to: cgroup,
-                withoutPermission: inUserNamespace ? .skip : .refuse)
-            return (cgroup, warnings)
-        } catch {
-            try? cgroup.remove()
-            throw error
-        }
-    }
-
-    static func removeCgroup(_ cgroup: Cgroup) throws(CgroupError) {
-        try cgroup.kill()
-        _ = try cgroup.waitUntilEmpty(deadline: mlr_monotonic_nanoseconds() + 10_000_000_000)
-        try cgroup.remove()
-    }
-
-    /// One message with the terminal and the name it has on the host (the protocol of runc's console socket).
-    public static func send(_ console: SharedDescriptor, to path: String) throws(SystemError) {
-        let socket = OwnedDescriptor(
-            taking: try check(mlr_socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0), "create a socket"))
-        try check(mlr_connect_unix(socket.rawValue, path), "connect to", path: path)
-        var descriptor = console.rawValue
-        let name = Array("/dev/ptmx".utf8)
-        try check(
-            mlr_send_descriptors(socket.rawValue, name, name.count, &descriptor, 1, 0), "send the terminal to",
-            path: path)
     }
 }

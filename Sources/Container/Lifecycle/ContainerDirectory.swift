@@ -11,10 +11,8 @@ public struct ContainerDirectory: Sendable {
 
     public init(root: String) { self.root = root }
 
-    /// How control groups are made.
-    public enum CgroupManager: String, Sendable {
-        case cgroupfs, disabled
-    }
+    /// Who makes the control groups.
+    public typealias CgroupManager = ContainerCgroup.Manager
 
     func directory(_ id: String) -> String { "\(root)/\(id)" }
     func gate(_ id: String) -> String { "\(directory(id))/exec.fifo" }
@@ -48,7 +46,7 @@ public struct ContainerDirectory: Sendable {
             throw error.errno == .noSuchFile ? .missing(id) : .system(error)
         }
         do throws(JSONError) { return try ContainerRecord(JSONCursor(try JSON(parsing: bytes))) } catch {
-            throw .wrongState("the state of container \"\(id)\" is damaged (\(error)); delete it with --force")
+            throw .damaged(id, reason: "\(error)")
         }
     }
 
@@ -77,8 +75,13 @@ public struct ContainerDirectory: Sendable {
         if record.pid == 0 { return .creating }
         guard try process(record) != nil else { return .stopped }
         if File.exists(gate(record.id)) { return .created }
-        if let cgroup = record.cgroup, (try? Cgroup(path: cgroup).isFrozen()) == true { return .paused }
+        if (try? record.cgroup.isPaused()) == true { return .paused }
         return .running
+    }
+
+    func cgroup(_ record: ContainerRecord, to verb: String) throws(ContainerError) -> ContainerCgroup {
+        if record.cgroup.isNone { throw .noCgroup(record.id, verb: verb) }
+        return record.cgroup
     }
 
     // MARK: Questions
@@ -97,14 +100,5 @@ public struct ContainerDirectory: Sendable {
             if error.errno == .noSuchFile { return [] }
             throw .system(error)
         }
-    }
-
-    /// The processes of a container, by the numbers of the caller's pid namespace.
-    public func processes(_ id: String) throws(ContainerError) -> [Int32] {
-        let record = try record(id)
-        guard let cgroup = record.cgroup else {
-            throw .wrongState("container \"\(id)\" has no cgroup to tell its processes by")
-        }
-        do throws(CgroupError) { return try Cgroup(path: cgroup).processes() } catch { throw .cgroup(error) }
     }
 }

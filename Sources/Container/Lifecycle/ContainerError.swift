@@ -1,39 +1,33 @@
 public import LinuxSystem
+public import OCISpec
 
-/// Why an operation on a container of a bundle failed. The sentences are those that callers of OCI runtimes look for.
+/// Why an operation on a container of a bundle failed. What is said of it and what a program exits with is in
+/// ``FailureTable``.
 public enum ContainerError: Error, Sendable {
     case invalidID(String)
     case exists(String)
     case missing(String)
     case notRunning(String)
-    /// The operation does not fit the container's state; the text says both.
-    case wrongState(String)
+    /// The operation does not fit the container's state.
+    case wrongState(String, verb: String, status: ContainerState.Status, remedy: String = "")
+    /// What is kept of the container cannot be read.
+    case damaged(String, reason: String)
+    /// The operation needs a control group, and the container has none.
+    case noCgroup(String, verb: String)
     /// The bundle's configuration, with the place in it.
     case configuration(String)
+    /// An option that cannot be honoured, with the reason.
+    case option(String)
+    /// The checkpoint program failed; the text is the last error of its log.
+    case criu(verb: String, reason: String)
     case launch(LaunchError)
     case cgroup(CgroupError)
     case system(SystemError)
 
     /// What a program that reports this error exits with.
-    public var exitCode: Int32 {
-        if case .launch(let error) = self, error.exitCode != 125 { return error.exitCode }
-        return 1
-    }
+    public var exitCode: Int32 { FailureTable.row(self).exitCode }
 }
 
 extension ContainerError: CustomStringConvertible {
-    public var description: String {
-        switch self {
-        case .invalidID(let id):
-            "container id \"\(id)\" is not valid: letters, digits, '_', '+', '-' and '.', the last not first, at most 1024"
-        case .exists(let id): "container with given ID already exists: \"\(id)\"; delete it first, or take another id"
-        case .missing(let id): "container \"\(id)\" does not exist"
-        case .notRunning(let id): "container not running: \"\(id)\""
-        case .wrongState(let text): text
-        case .configuration(let text): "config.json: \(text)"
-        case .launch(let error): "\(error)"
-        case .cgroup(let error): "\(error)"
-        case .system(let error): "\(LaunchError.system(error))"
-        }
-    }
+    public var description: String { FailureTable.text(self) }
 }

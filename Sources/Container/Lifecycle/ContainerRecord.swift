@@ -7,19 +7,20 @@ struct ContainerRecord: Sendable, Equatable {
     var id: String
     var bundle: String
     var pid: Int32
+    /// With the pid it names one process for ever (see ``ContainerProcess/startTime``).
     var startTime: UInt64
-    /// Seconds since 1970.
-    var created: Int64
+    /// Nanoseconds since 1970.
+    var created: UInt64
     var annotations: [String: String]
     var rootfs: String
-    /// The cgroup's directory; nil without one.
-    var cgroup: String?
+    /// The control groups; ``ContainerCgroup/none`` without any.
+    var cgroup: ContainerCgroup
     /// Groups of resctrl that were made for it.
     var resourceGroups: [String] = []
 
     init(
-        ociVersion: String, id: String, bundle: String, pid: Int32, startTime: UInt64, created: Int64,
-        annotations: [String: String], rootfs: String, cgroup: String?
+        ociVersion: String, id: String, bundle: String, pid: Int32, startTime: UInt64, created: UInt64,
+        annotations: [String: String], rootfs: String, cgroup: ContainerCgroup
     ) {
         self.ociVersion = ociVersion
         self.id = id
@@ -36,12 +37,15 @@ struct ContainerRecord: Sendable, Equatable {
         ociVersion = try cursor.required("ociVersion").string()
         id = try cursor.required("id").string()
         bundle = try cursor.required("bundle").string()
-        pid = try cursor.required("pid").integer()
+        let pid = try cursor.required("pid")
+        self.pid = try pid.integer()
+        // 0 stands for the caller and -1 for everybody where numbers of processes are taken.
+        if self.pid < 0 { throw pid.failure("\(self.pid) is no number of a process") }
         startTime = try cursor.required("startTime").integer()
         created = try cursor.required("created").integer()
         annotations = try cursor.optional("annotations")?.stringMap() ?? [:]
         rootfs = try cursor.required("rootfs").string()
-        cgroup = try cursor.optional("cgroup")?.string()
+        cgroup = try cursor.optional("cgroup", ContainerCgroup.init) ?? .none
         resourceGroups = try cursor.optional("resourceGroups")?.strings() ?? []
     }
 
@@ -52,11 +56,11 @@ struct ContainerRecord: Sendable, Equatable {
         object["bundle"] = .string(bundle)
         object["pid"] = .integer(Int64(pid))
         object["startTime"] = .unsigned(startTime)
-        object["created"] = .integer(created)
+        object["created"] = .unsigned(created)
         let pairs = annotations.sorted { $0.key < $1.key }
         object["annotations"] = .object(JSONObject(pairs.map { (name: $0.key, value: .string($0.value)) }))
         object["rootfs"] = .string(rootfs)
-        object["cgroup"] = cgroup.map { .string($0) }
+        if !cgroup.isNone { object["cgroup"] = cgroup.json }
         object.set("resourceGroups", resourceGroups)
         return .object(object)
     }

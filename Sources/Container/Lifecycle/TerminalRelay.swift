@@ -2,16 +2,19 @@ internal import CLinux
 internal import Glibc
 public import LinuxSystem
 
-/// Joins a person's terminal to a container's: raw mode, window size, bytes both ways, until the container's process ends.
-public struct TerminalRelay: ~Copyable {
+/// Joins a person's terminal to a container's: raw mode, window size, and bytes both ways. Whoever has one waits for its
+/// two sides to be readable and calls it.
+public final class TerminalRelay {
     private let input: Int32
     private let output: Int32
+    private let console: SharedDescriptor
     private let before: termios?
 
     /// Takes a terminal over; what is no terminal is relayed as it is.
-    public init(input: Int32 = 0, output: Int32 = 1) {
+    public init(_ console: SharedDescriptor, input: Int32 = 0, output: Int32 = 1) {
         self.input = input
         self.output = output
+        self.console = console
         var attributes = termios()
         guard tcgetattr(input, &attributes) == 0 else {
             before = nil
@@ -20,14 +23,20 @@ public struct TerminalRelay: ~Copyable {
         before = attributes
         cfmakeraw(&attributes)
         tcsetattr(input, TCSANOW, &attributes)
+        copySize()
     }
 
     deinit {
         if var before { tcsetattr(input, TCSANOW, &before) }
     }
 
+    /// Where the person's side is read from.
+    public var personDescriptor: Int32 { input }
+    /// Where the container's side is read from.
+    public var containerDescriptor: Int32 { console.rawValue }
+
     /// Gives the container's terminal the size of the person's.
-    public borrowing func copySize(to console: SharedDescriptor) {
+    public func copySize() {
         var rows: UInt16 = 0
         var columns: UInt16 = 0
         if mlr_get_window_size(input, &rows, &columns) == 0 {
@@ -35,39 +44,21 @@ public struct TerminalRelay: ~Copyable {
         }
     }
 
-    /// Relays until the process has ended and all it wrote is out.
-    public borrowing func run(_ process: ContainerProcess, _ console: SharedDescriptor) throws(SystemError)
-        -> ExitStatus
-    {
-        copySize(to: console)
-        let signals = try resizeSignals()
-        var isInputOpen = true
-        while true {
-            var entries = [
-                pollfd(fd: console.rawValue, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: isInputOpen ? input : -1, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: signals.rawValue, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: process.pidfd, events: Int16(POLLIN), revents: 0),
-            ]
-            try check(retrying { poll(&entries, 4, -1) < 0 ? -errno : 0 }, "wait for the terminal")
-            if entries[2].revents != 0 {
-                _ = mlr_signalfd_read(signals.rawValue)
-                copySize(to: console)
-            }
-            if entries[1].revents != 0 { isInputOpen = try copy(from: input, to: console.rawValue) }
-            // The other side of a terminal that nobody has open any more reads as an error, not as an end.
-            let more = entries[0].revents != 0 ? try copy(from: console.rawValue, to: output) : false
-            if !more, entries[3].revents != 0 || entries[0].revents != 0 { return try process.wait() }
-        }
+    /// Passes on what there is from the person; false at the end. The container's terminal is told of an end as a person
+    /// tells it, by the end-of-file character.
+    public func passInput() throws(SystemError) -> Bool {
+        if try copy(from: input, to: console.rawValue) { return true }
+        if before == nil { _ = try? File.writeAll([Self.endOfFile], to: console.rawValue) }
+        return false
     }
 
-    private borrowing func resizeSignals() throws(SystemError) -> OwnedDescriptor {
-        var signal = SIGWINCH
-        return OwnedDescriptor(taking: try check(mlr_signalfd(&signal, 1), "watch the terminal's size"))
-    }
+    /// Passes on what there is from the container; false when nobody has its terminal open any more.
+    public func passOutput() throws(SystemError) -> Bool { try copy(from: console.rawValue, to: output) }
 
-    /// False at the end of what can be read.
-    private borrowing func copy(from source: Int32, to target: Int32) throws(SystemError) -> Bool {
+    /// Control-D.
+    private static let endOfFile: UInt8 = 4
+
+    private func copy(from source: Int32, to target: Int32) throws(SystemError) -> Bool {
         var bytes = [UInt8](repeating: 0, count: 16384)
         let got = retrying { () -> Int in
             let got = read(source, &bytes, bytes.count)

@@ -43,12 +43,12 @@ struct ContainerDirectoryTests {
         #expect(try containers.list() == ["life"])
         #expect(throws: ContainerError.self) { try containers.create("life", try options(spec)) }
         #expect(throws: ContainerError.self) {
-            try containers.exec("life", .init(args: ["true"]), streams: .inherited)
+            try containers.exec("life", .init(args: ["true"]))
         }
         try containers.start("life")
         #expect(try containers.state("life").status == .running)
         #expect(try containers.state("life").annotations == ["model": "silero"])
-        let second = try containers.exec("life", .init(args: ["true"], env: ["PATH=/bin"]), streams: .inherited)
+        let second = try containers.exec("life", .init(args: ["true"], env: ["PATH=/bin"]))
         #expect(try second.wait() == .exited(0))
         #expect("\(#expect(throws: ContainerError.self) { try containers.delete("life") }!)".contains("not stopped"))
         try containers.kill("life", .kill)

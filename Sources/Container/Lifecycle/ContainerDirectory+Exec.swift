@@ -1,0 +1,127 @@
+internal import CLinux
+internal import Glibc
+public import LinuxSystem
+public import OCISpec
+
+/// How a further process is started in a container.
+public struct ExecOptions: Sendable {
+    /// What the program gets as standard input, output and error.
+    public var streams = LaunchRequest.Streams.inherited
+    /// A unix socket that takes the terminal's controlling side.
+    public var consoleSocket: String?
+    /// A unix socket that takes a pidfd of the process.
+    public var pidfdSocket: String?
+    /// A file that takes the pid.
+    public var pidFile: String?
+    /// Files the program gets as descriptors 3, 4, …
+    public var extraDescriptors: [SharedDescriptor] = []
+    /// A directory for compiled seccomp programs; nil compiles anew.
+    public var seccompCache: String?
+    /// A group below the container's own, which is there already.
+    public var cgroup: String?
+    /// Start it in a paused container too, where it will stand still as the others do.
+    public var ignoresPause = false
+
+    public init() {}
+}
+
+extension ContainerDirectory {
+    /// `exec`: starts a further process in a running container.
+    public func exec(
+        _ id: String, _ process: RuntimeSpec.Process, _ options: ExecOptions = .init()
+    ) throws(ContainerError) -> ContainerProcess {
+        let record = try record(id)
+        let status = try status(record)
+        if status == .stopped { throw .notRunning(id) }
+        guard status == .running || (status == .paused && options.ignoresPause),
+            let container = try self.process(record)
+        else {
+            throw .wrongState(
+                id, verb: "exec in", status: status,
+                remedy: status == .paused ? "resume it first, or use --ignore-paused" : "start it first")
+        }
+        let spec = try spec(id)
+        let host: HostFacts
+        do throws(SystemError) { host = try HostFacts.discover() } catch { throw .system(error) }
+        // What is not said is as it is for the container's own process.
+        var process = process
+        process.capabilities = process.capabilities ?? spec.process?.capabilities
+        process.apparmorProfile = process.apparmorProfile ?? spec.process?.apparmorProfile
+        process.selinuxLabel = process.selinuxLabel ?? spec.process?.selinuxLabel
+        var request = ExecRequest(
+            container: container, host: host, process: process, seccomp: spec.linux?.seccomp, streams: options.streams,
+            extraDescriptors: options.extraDescriptors, seccompCache: options.seccompCache,
+            keyring: Self.keyring(of: id))
+        request.state = record.state(.running)
+        if let path = options.cgroup, record.cgroup.unified == nil {
+            throw .option("--cgroup \"\(path)\": the container has no group of cgroup v2")
+        }
+        do throws(CgroupError) {
+            if let unified = record.cgroup.unified {
+                request.cgroup = SharedDescriptor(try Self.below(unified, options.cgroup).openDirectory())
+            }
+        } catch { throw .cgroup(error) }
+        request.whenCreated = { process throws(LaunchError) in try Self.admit(process, to: record.cgroup) }
+        let started = try launch(request, isSubgroup: options.cgroup != nil)
+        do throws(SystemError) {
+            try Self.handOut(
+                started, consoleSocket: options.consoleSocket, pidfdSocket: options.pidfdSocket,
+                pidFile: options.pidFile, kind: "setns")
+        } catch {
+            _ = try? started.kill()
+            throw .system(error)
+        }
+        return started
+    }
+
+    /// A container that manages groups of its own (systemd, dockerd) has moved out of the top of its group, which takes no
+    /// processes any more: then where its first process has gone is the place.
+    private func launch(_ request: ExecRequest, isSubgroup: Bool) throws(ContainerError) -> ContainerProcess {
+        do throws(LaunchError) { return try ContainerExec.run(request) } catch {
+            guard case .system(let cause) = error, cause.errno == .busy, !isSubgroup,
+                let present = try? Self.presentGroup(of: request.container.pid, request.host)
+            else { throw .launch(error) }
+            var request = request
+            do throws(CgroupError) { request.cgroup = SharedDescriptor(try present.openDirectory()) } catch {
+                throw .cgroup(error)
+            }
+            do throws(LaunchError) { return try ContainerExec.run(request) } catch { throw .launch(error) }
+        }
+    }
+
+    private static func presentGroup(of pid: Int32, _ host: HostFacts) throws(SystemError) -> Cgroup? {
+        let facts = HostCgroups(
+            mountinfo: try File.readText("/proc/self/mountinfo"), selfCgroup: try File.readText("/proc/\(pid)/cgroup"))
+        return facts.unifiedMount.flatMap { mount in facts.ownGroup.map { Cgroup(path: mount + $0) } }
+    }
+
+    /// Into groups that a process cannot be born in.
+    static func admit(_ process: ContainerProcess, to cgroup: ContainerCgroup) throws(LaunchError) {
+        do throws(CgroupError) { try cgroup.admit(process.pid) } catch {
+            throw .setting(path: "linux.cgroupsPath", FailureTable.ofNoProgram(error.description))
+        }
+    }
+
+    private static func below(_ cgroup: Cgroup, _ path: String?) throws(CgroupError) -> Cgroup {
+        guard let path else { return cgroup }
+        let names = path.split(separator: "/")
+        if names.contains(where: { $0 == ".." || $0 == "." }) {
+            throw CgroupError(.path, "the cgroup \"\(path)\" would lead out of the container's own")
+        }
+        let group = Cgroup(path: ([cgroup.path] + names.map(String.init)).joined(separator: "/"))
+        guard group.exists else {
+            throw CgroupError(.path, "the container has no cgroup \"\(path)\"", remedy: "make it first")
+        }
+        return group
+    }
+
+    /// The process that `exec` runs when it is given arguments only: the container's own with these.
+    public func processTemplate(_ id: String, args: [String]) throws(ContainerError) -> RuntimeSpec.Process {
+        _ = try record(id)
+        var process = try spec(id).process ?? .init()
+        process.args = args
+        process.terminal = false
+        process.consoleSize = nil
+        return process
+    }
+}
