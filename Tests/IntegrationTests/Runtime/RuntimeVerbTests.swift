@@ -1,0 +1,207 @@
+import Glibc
+import LinuxSystem
+import OCISpec
+import Testing
+
+extension Integration {
+    /// The verbs of `mlrun-oci` as its callers use them.
+    @Suite(.enabled(if: TestMachine.isNative, "\(TestMachine.needs); runs natively"))
+    struct RuntimeVerbTests {
+        private static let preparation = """
+            mkdir "$D/bundle"; cd "$D/bundle"; ln -s "$ROOTFS" rootfs
+            oci() { "$RUNTIME" --root "$D/state" "$@"; }
+            oci spec
+            edit() { python3 -c 'import json,sys; c=json.load(open("config.json")); exec(sys.argv[1]); json.dump(c, open("config.json","w"))' "$1"; }
+            edit "c['process'].update(terminal=False, args=['sleep','1000']); c['root']['path']='$ROOTFS'; c['linux']['cgroupsPath']='$GROUP/one'"
+
+            """
+
+        private func run(_ script: String) throws -> Program.Outcome {
+            try EngineScript().run(Self.preparation + script)
+        }
+
+        @Test("state, list and ps tell of a container in the forms that callers read")
+        func questions() throws {
+            let outcome = try run(
+                """
+                oci create --pid-file pid one
+                oci state one | python3 -c 'import json,sys; s=json.load(sys.stdin); print(s["status"], s["pid"]==int(open("pid").read()), s["owner"], s["created"].endswith("Z"), s["rootfs"].endswith("rootfs"))'
+                oci start one
+                oci list --format=json | python3 -c 'import json,sys; print([c["id"] for c in json.load(sys.stdin)])'
+                oci list -q
+                oci ps --format json one | python3 -c 'import json,sys; print(json.load(sys.stdin)==[int(open("pid").read())])'
+                oci ps one | awk 'NR==1 {print $2} NR==2 {print $8}'
+                oci ps one -o pid,args | awk 'NR==2 {print $2}'
+                oci kill one KILL
+                oci delete --force one; echo "delete $?"
+                oci delete --force one; echo "again $?"
+                oci list --format json
+                oci state one; echo "gone $?"
+                """)
+            #expect(
+                outcome.lines == [
+                    "created True root True True", "['one']", "one", "True", "PID", "sleep", "sleep", "delete 0",
+                    "again 0", "null", "gone 1",
+                ], "\(outcome)")
+            #expect(outcome.errors.contains("container \"one\" does not exist"), "\(outcome)")
+        }
+
+        @Test("pause and resume stop a container and let it go on, and what does not fit is refused")
+        func pause() throws {
+            let outcome = try run(
+                """
+                oci run -d one
+                oci pause one; oci state one | grep -o '"paused"'
+                oci exec one true; echo "exec $?"
+                oci pause one; echo "pause $?"
+                oci resume one; oci state one | grep -o '"running"'
+                oci resume one; echo "resume $?"
+                oci kill --all one KILL
+                while oci state one | grep -q running; do sleep 0.05; done
+                oci kill one TERM; echo "kill $?"
+                oci kill --all one TERM; echo "kill all $?"
+                oci delete one; echo "delete $?"
+                """)
+            #expect(
+                outcome.lines == [
+                    "\"paused\"", "exec 255", "pause 1", "\"running\"", "resume 1", "kill 1", "kill all 0", "delete 0",
+                ], "\(outcome)")
+            #expect(outcome.errors.contains("container not running"), "\(outcome)")
+        }
+
+        @Test("exec takes a process as JSON or by options, and its codes are those of programs")
+        func exec() throws {
+            let outcome = try run(
+                """
+                oci run -d one
+                oci exec -e GREETING=hello --cwd /tmp one sh -c 'echo $GREETING $PWD'
+                oci exec --user 5:6 --additional-gids 7 one id -G
+                oci exec one sh -c 'exit 42'; echo "code $?"
+                oci exec one no-such; echo "missing $?"
+                oci exec one /etc; echo "directory $?"
+                oci exec none true; echo "none $?"
+                oci exec --user 10x one true; echo "user $?"
+                echo '{"cwd":"/","args":["echo","from json"],"env":["PATH=/bin"],"user":{"uid":0,"gid":0}}' >process.json
+                oci exec --process process.json one
+                oci exec -d --pid-file pid --process process.json one >/dev/null; [ -s pid ] && echo detached
+                oci exec --cap net_admin --no-new-privs one sh -c 'grep -E "CapEff|NoNewPrivs" /proc/self/status' | tr -d '\\t '
+                oci delete -f one
+                """)
+            #expect(
+                outcome.lines == [
+                    "hello /tmp", "6 7", "code 42", "missing 127", "directory 126", "none 255", "user 255", "from json",
+                    "detached", "CapEff:0000000020001420", "NoNewPrivs:1",
+                ], "\(outcome)")
+        }
+
+        @Test("errors go to standard error and, as one JSON object a line, to the log")
+        func log() throws {
+            let outcome = try run(
+                """
+                oci --log "$D/log" --log-format json start none 2>"$D/errors"; echo "code $?"
+                python3 -c 'import json; l=json.loads(open("'$D'/log").readlines()[-1]); print(l["level"], l["msg"], l["time"][-1])'
+                cat "$D/errors"
+                oci --log "$D/log" --log-format=xml list; echo "format $?"
+                """)
+            #expect(
+                outcome.lines == [
+                    "code 1", "error container \"none\" does not exist Z",
+                    "mlrun-oci: container \"none\" does not exist",
+                    "format 1",
+                ], "\(outcome)")
+        }
+
+        @Test("sockets of a service manager and its READY go through to the container and back")
+        func serviceManager() throws {
+            let outcome = try run(
+                """
+                cat >"$D/manager.py" <<'END'
+                import os, socket, subprocess, sys
+                notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); notify.bind("notify"); notify.settimeout(20)
+                listener = socket.socket(); listener.bind(("127.0.0.1", 0))
+                pid = os.fork()
+                if pid == 0:
+                    os.dup2(listener.fileno(), 3)
+                    os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES="http", NOTIFY_SOCKET=os.path.abspath("notify"))
+                    os.execv(sys.argv[1], sys.argv[1:])
+                print("status", os.waitpid(pid, 0)[1])
+                message = notify.recv(4096).decode().split("\\n")
+                print(message[0], message[1].startswith("MAINPID=") and message[1][8:] == open("pid").read())
+                END
+                cat >"$D/program.py" <<'END'
+                import os, socket, sys, time
+                print(os.environ["LISTEN_FDS"], os.environ["LISTEN_PID"], os.environ["LISTEN_FDNAMES"], os.getpid(), flush=True)
+                print(socket.socket(fileno=3).getsockname()[0], os.path.exists("/proc/self/fd/4"), flush=True)
+                s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ["NOTIFY_SOCKET"])
+                s.send(b"STATUS=loading"); s.send(b"READY=1"); time.sleep(1000)
+                END
+                mkdir -p "$ROOTFS/usr" "$ROOTFS/lib" "$ROOTFS/lib64" "$ROOTFS/test"
+                edit "c['mounts'] += [{'destination': d, 'type': 'bind', 'source': s, 'options': ['rbind','ro']} for d, s in [('/usr','/usr'),('/lib','/lib'),('/lib64','/lib64'),('/test','$D')]]; c['process']['args']=['/usr/bin/python3','/test/program.py']"
+                python3 "$D/manager.py" "$RUNTIME" --root "$D/state" run -d --pid-file pid one
+                oci delete -f one
+                """)
+            #expect(
+                outcome.lines == ["1 1 http 1", "127.0.0.1 False", "status 0", "READY=1 True"], "\(outcome)")
+        }
+
+        @Test("a checkpoint that fails says what criu's log says, and an option that makes no sense is refused first")
+        func checkpoint() throws {
+            let outcome = try run(
+                """
+                cat >"$D/criu" <<'END'
+                #!/bin/sh
+                echo "$@" >"$D/criu-arguments"
+                while [ $# -gt 0 ]; do [ "$1" = -D ] && images=$2; shift; done
+                printf '(00.1) Warn  (x.c:1): w\\n(00.2) Error (criu/cr-dump.c:12): Can\\047t find it: No such file or directory\\n(00.3) Error (y.c:1): Dumping FAILED.\\n' >"$images/dump.log"
+                exit 1
+                END
+                chmod 755 "$D/criu"; export D
+                oci run -d one
+                oci --criu "$D/criu" checkpoint --image-path "$D/images" --tcp-established --file-locks --manage-cgroups-mode ignore one; echo "code $?"
+                grep -o -e '--tcp-established --file-locks' -e '--manage-cgroups=ignore' -e 'dump -D' "$D/criu-arguments" | sort
+                oci checkpoint --page-server nonsense one; echo "page server $?"
+                oci --criu no-such-criu checkpoint one; echo "criu $?"
+                oci state one | grep -o '"running"'
+                oci delete -f one
+                """)
+            #expect(
+                outcome.lines == [
+                    "code 1", "--manage-cgroups=ignore", "--tcp-established --file-locks", "dump -D", "page server 1",
+                    "criu 1", "\"running\"",
+                ], "\(outcome)")
+            #expect(
+                outcome.errors.contains("criu: Error (criu/cr-dump.c:12): Can't find it: it is not there"), "\(outcome)"
+            )
+        }
+
+        @Test("check names what a bundle needs and this host lacks, and fails for it")
+        func preflight() throws {
+            let outcome = try run(
+                """
+                oci check --bundle .; echo "good $?"
+                edit "c['mounts'].append({'destination':'/x','type':'bind','source':'/no/such','options':['bind']}); c['linux']['sysctl']={'kernel.panic':'1'}"
+                oci check --bundle . --format json | python3 -c 'import json,sys; r=json.load(sys.stdin); print(r["ready"], sorted(i["need"] for i in r["items"] if i["state"]=="missing"))'
+                oci check --format json | python3 -c 'import json,sys; r=json.load(sys.stdin); print(len(r["items"]) > 30, {i["state"] for i in r["items"]} <= {"present","limited","missing"})'
+                """)
+            #expect(outcome.lines.contains("good 0"), "\(outcome)")
+            #expect(outcome.lines.contains("False ['linux.sysctl.kernel.panic', 'mounts[7].source']"), "\(outcome)")
+            #expect(outcome.lines.last == "True True", "\(outcome)")
+        }
+
+        @Test("events prints figures in runc's shape once, or as a stream that ends with the container")
+        func events() throws {
+            let outcome = try run(
+                """
+                oci run -d one
+                oci events --stats one | python3 -c 'import json,sys; e=json.load(sys.stdin); print(e["type"], e["id"], e["data"]["cpu"]["usage"]["total"] >= 0, sorted(e["data"]))'
+                oci events --interval 100ms one >stream &
+                sleep 1; oci kill one KILL; wait $!; echo "stream $?"
+                python3 -c 'import json; l=[json.loads(x) for x in open("stream")]; print(len(l) > 2, {x["type"] for x in l})'
+                oci events --stats one; echo "stopped $?"
+                oci delete one
+                """)
+            #expect(outcome.lines.first?.hasPrefix("stats one True ['blkio', 'cpu', 'cpuset'") == true, "\(outcome)")
+            #expect(Array(outcome.lines.dropFirst()) == ["stream 0", "True {'stats'}", "stopped 1"], "\(outcome)")
+        }
+    }
+}
