@@ -100,7 +100,8 @@ extension ContainerDirectory {
             let (cgroup, warnings) = try ContainerCgroup.create(request, on: host.cgroups)
             made.cgroup = cgroup
             if cgroup.isNone, options.needsCgroup, options.cgroupManager != .disabled {
-                throw CgroupError(.unavailable, warnings.joined(separator: "; "), remedy: "or leave --rootless=false out")
+                throw CgroupError(
+                    .unavailable, warnings.joined(separator: "; "), remedy: "or leave --rootless=false out")
             }
             return (host, warnings)
         } catch { throw .cgroup(error) }
