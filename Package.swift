@@ -68,6 +68,9 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
+            name: "Trust", dependencies: ["OCISpec", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
+        .target(
             name: "ImageStore",
             dependencies: [
                 "LinuxSystem", "OCISpec", "CLinux", "CLibzstd", "CLibz",
@@ -89,8 +92,9 @@ let package = Package(
         .target(
             name: "MLRun",
             dependencies: [
-                "LinuxSystem", "OCISpec", "Container", "ImageStore", "Registry", "Serving",
+                "LinuxSystem", "OCISpec", "Container", "ImageStore", "Registry", "Trust", "Serving",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: strict),
 
@@ -99,7 +103,7 @@ let package = Package(
         .executableTarget(
             name: "mlrun",
             dependencies: [
-                "MLRun", "Serving", "Container", "ImageStore", "Registry", "OCISpec", "LinuxSystem", "CLinux",
+                "MLRun", "Serving", "Container", "ImageStore", "Registry", "Trust", "OCISpec", "LinuxSystem", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -140,6 +144,10 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
+            name: "TrustTests",
+            dependencies: ["Trust", "OCISpec", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict),
+        .testTarget(
             name: "ImageStoreTests", dependencies: ["ImageStore", "OCISpec", "LinuxSystem", "CLinux", "CLibzstd"],
             swiftSettings: strict),
         .testTarget(
@@ -169,9 +177,8 @@ let package = Package(
         .testTarget(
             name: "FuzzTests",
             dependencies: [
-                "OCISpec", "ImageStore", "Container", "Serving", "Gateway", "Registry", "LinuxSystem", "CLinux",
-                "CLibz",
-                "CLibzstd",
+                "OCISpec", "ImageStore", "Container", "Serving", "Gateway", "Registry", "Trust", "LinuxSystem",
+                "CLinux", "CLibz", "CLibzstd",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             path: "Tests/Fuzz", exclude: ["Corpus", "LibFuzzer"], swiftSettings: strict),

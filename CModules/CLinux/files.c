@@ -107,4 +107,8 @@ int64_t mlr_get_attribute(const char *path, const char *name, void *value, size_
     RESULT(lgetxattr(path, name, value, room));
 }
 
+int mlr_set_attribute(int descriptor, const char *name, const void *value, size_t length) {
+    RESULT(fsetxattr(descriptor, name, value, length, 0));
+}
+
 const char *mlr_error_sentence(int number) { return strerrordesc_np(number); }

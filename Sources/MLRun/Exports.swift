@@ -4,3 +4,4 @@
 @_exported public import OCISpec
 @_exported public import Registry
 @_exported public import Serving
+@_exported public import Trust

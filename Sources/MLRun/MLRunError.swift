@@ -10,7 +10,7 @@ public struct MLRunError: Error, Sendable, CustomStringConvertible {
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String, Sendable {
             case invalidArgument, imageNotFound, pullFailed, storeFailed, supervisorUnavailable, serviceFailed
-            case containerFailed, systemCallFailed, cancelled
+            case containerFailed, systemCallFailed, cancelled, untrusted, pushFailed
         }
         private let kind: Kind
 
@@ -30,6 +30,10 @@ public struct MLRunError: Error, Sendable, CustomStringConvertible {
         public static let containerFailed = Code(kind: .containerFailed)
         /// The kernel refused something; ``MLRunError/underlying`` is the `SystemError`.
         public static let systemCallFailed = Code(kind: .systemCallFailed)
+        /// An image is not signed as it must be, or the policy rejects it.
+        public static let untrusted = Code(kind: .untrusted)
+        /// A registry did not take an image.
+        public static let pushFailed = Code(kind: .pushFailed)
         /// The task that asked was cancelled.
         public static let cancelled = Code(kind: .cancelled)
 

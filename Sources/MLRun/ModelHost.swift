@@ -21,6 +21,8 @@ public final class ModelHost: Sendable {
     /// The program that supervises services, started when it does not run.
     public let supervisor: String
     let registry: RegistryConfiguration
+    /// The file of the policy that decides which images may come in; nil for the usual place.
+    let policyFile: String?
     let logger: Logger
 
     /// Opens the store in `directories`, making it the first time.
@@ -29,10 +31,11 @@ public final class ModelHost: Sendable {
     ///   - directories: by default those of `MLRUN_ROOT` and `MLRUN_STATE`.
     ///   - supervisor: the path of mlrund; by default the one beside this program, else the first on `PATH`.
     ///   - registry: credentials, time-outs and trusted certificates for pulling.
+    ///   - policyFile: which images may come in; by default the file in `MLRUN_POLICY`, else ``TrustPolicy/standardPath``.
     /// - Throws: ``MLRunError`` when the store cannot be opened.
     public init(
         directories: MLRunDirectories = .fromEnvironment(), supervisor: String? = nil,
-        registry: RegistryConfiguration = RegistryConfiguration(),
+        registry: RegistryConfiguration = RegistryConfiguration(), policyFile: String? = nil,
         logger: Logger = Logger(label: "mlrun", factory: { _ in SwiftLogNoOpLogHandler() })
     ) throws(MLRunError) {
         self.directories = directories
@@ -41,6 +44,7 @@ public final class ModelHost: Sendable {
             ?? Self.supervisor(
                 beside: try? SealedProgram.path(), path: getenv("PATH").map { String(cString: $0) })
         self.registry = registry
+        self.policyFile = policyFile
         self.logger = logger
         do throws(StoreError) { store = try ImageStore(directories) } catch { throw MLRunError(error) }
     }

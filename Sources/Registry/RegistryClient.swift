@@ -104,7 +104,7 @@ public struct RegistryClient: Sendable {
     }
 
     /// One document by the reference's tag or a digest.
-    private func document(
+    func document(
         _ reference: ImageReference, _ digest: Digest?, expected: Descriptor?
     ) async throws(RegistryError) -> ManifestDocument {
         let repository = RegistryRepository(reference)

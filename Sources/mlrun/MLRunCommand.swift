@@ -24,7 +24,10 @@ struct MLRunCommand: AsyncParsableCommand {
                 ]),
             CommandGroup(
                 name: "Images",
-                subcommands: [PullCommand.self, ImagesCommand.self, RmiCommand.self, PruneCommand.self]),
+                subcommands: [
+                    PullCommand.self, PushCommand.self, ImagesCommand.self, TagCommand.self, SaveCommand.self,
+                    LoadCommand.self, ImageCommand.self, RmiCommand.self, PruneCommand.self,
+                ]),
             CommandGroup(name: "Registries", subcommands: [LoginCommand.self, LogoutCommand.self]),
             CommandGroup(
                 name: "The program", subcommands: [SystemCommand.self, VersionCommand.self, ShutdownCommand.self]),

@@ -5,7 +5,7 @@ import Testing
 @Suite("Documentation")
 struct DocumentationTests {
     private static let libraries = [
-        "LinuxSystem", "OCISpec", "Container", "Registry", "ImageStore", "Gateway", "Serving", "MLRun",
+        "LinuxSystem", "OCISpec", "Container", "Registry", "Trust", "ImageStore", "Gateway", "Serving", "MLRun",
     ]
 
     /// Said at a type whose members follow a specification name by name: those need no comment of their own.

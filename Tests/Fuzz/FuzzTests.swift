@@ -7,7 +7,7 @@ import Testing
 struct FuzzTests {
     static let targets =
         FuzzTarget.spec + FuzzTarget.store + FuzzTarget.container + FuzzTarget.serving + FuzzTarget.gateway
-        + FuzzTarget.registry
+        + FuzzTarget.registry + FuzzTarget.trust
     private static let corpus = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Corpus")
 
     private static func seeds(of target: FuzzTarget) throws -> [[UInt8]] {

@@ -249,5 +249,7 @@ int mlr_bpf_is_device_program(int program);
    the bytes there are; with no room, without writing any. */
 int64_t mlr_list_attributes(const char *path, char *names, size_t room);
 int64_t mlr_get_attribute(const char *path, const char *name, void *value, size_t room);
+/* Sets an extended attribute of an open file. */
+int mlr_set_attribute(int descriptor, const char *name, const void *value, size_t length);
 
 #endif

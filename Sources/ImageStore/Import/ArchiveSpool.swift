@@ -11,14 +11,16 @@ struct ArchiveSpool: ~Copyable {
 
     let store: ImageStore
     let source: String
+    private let options: ImportOptions
     private let spool: SharedDescriptor
     private var end: Int64 = 0
     /// Layers that this import brought into the store.
     private(set) var brought: [Digest] = []
     private(set) var pins: [LayerPins] = []
 
-    init(_ store: ImageStore, source: String) throws(StoreError) {
+    init(_ store: ImageStore, source: String, _ options: ImportOptions) throws(StoreError) {
         self.store = store
+        self.options = options
         self.source = source
         do throws(SystemError) {
             let path = "\(store.directories.ingest)/\(File.randomName()).spool"
@@ -42,7 +44,9 @@ struct ArchiveSpool: ~Copyable {
             let name = ArchiveFiles.clean(entry.name)
             guard var member = try ArchiveFiles.member(entry, at: end, source: source) else { continue }
             if case .content = member {
-                if let digest = Self.blobDigest(name), entry.size >= Self.smallestLayer {
+                // What may yet be refused as a whole, or is to be kept as it came, is read twice.
+                let isTaken = options.admit == nil && !options.keepBlobs
+                if isTaken, let digest = Self.blobDigest(name), entry.size >= Self.smallestLayer {
                     member = try takeBlob(digest, entry.size, reader, progress)
                 } else {
                     try keep(reader)

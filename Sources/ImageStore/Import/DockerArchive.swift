@@ -17,15 +17,29 @@ struct DockerArchive {
         }
     }
 
-    func plan() throws(StoreError) -> ImportPlan {
+    func plan() throws(StoreError) -> ImportPlan { try plan(of: try choose(from: try entries())) }
+
+    /// Every image in the archive.
+    func plans() throws(StoreError) -> [ImportPlan] {
+        let entries = try entries()
+        if entries.isEmpty {
+            throw .image(.notAnImageSource(source: files.source, reason: "its manifest.json names no image"))
+        }
+        var plans: [ImportPlan] = []
+        for entry in entries { plans.append(try plan(of: entry)) }
+        return plans
+    }
+
+    private func entries() throws(StoreError) -> [Entry] {
         let bytes = try files.required("manifest.json").bytes()
-        let entries: [Entry]
         do throws(JSONError) {
-            entries = try JSONCursor(JSON(parsing: bytes)).array { cursor throws(JSONError) in try Entry(cursor) }
+            return try JSONCursor(JSON(parsing: bytes)).array { cursor throws(JSONError) in try Entry(cursor) }
         } catch {
             throw .image(.malformed(what: "manifest.json of \(files.source)", error))
         }
-        let entry = try choose(from: entries)
+    }
+
+    private func plan(of entry: Entry) throws(StoreError) -> ImportPlan {
         let name = entry.tags.first ?? files.source
         let configurationBytes = try files.required(entry.config).bytes()
         let config = ContentHash.sha256(of: configurationBytes)

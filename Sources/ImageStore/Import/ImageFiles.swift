@@ -62,7 +62,7 @@ func pass(_ bytes: [UInt8], to body: (UnsafeRawBufferPointer) throws(StoreError)
 }
 
 /// The files an image is imported from, by their names in the layout or archive.
-protocol ImageFiles {
+protocol ImageFiles: Sendable {
     /// As a person would write it.
     var source: String { get }
     /// Nil when there is no file of this name.

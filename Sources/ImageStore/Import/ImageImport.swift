@@ -14,38 +14,98 @@ extension ImageStore {
     ///   - progress: Called from this thread.
     /// - Returns: The record of the first of its references.
     public func importImage(
-        from source: ImageSource, as reference: ImageReference? = nil, progress: (PullProgress) -> Void
+        from source: ImageSource, as reference: ImageReference? = nil, _ options: ImportOptions = ImportOptions(),
+        progress: (PullProgress) -> Void
     ) throws(StoreError) -> ImageRecord {
-        var brought: [Digest] = []
-        do throws(StoreError) {
-            return try importImage(source, as: reference, progress, &brought)
-        } catch {
-            // What went wrong is worth more than what goes wrong while cleaning up: that is left to the next prune.
-            _ = try? discardLayers(brought)
-            throw error
+        let images = try importing { (work: inout ImportWork) throws(StoreError) in
+            let files = try open(source, options, progress, &work)
+            return try importPlan(try plan(source, files), source, files, as: reference, options, progress, &work)
+        }
+        guard let image = images.first else { preconditionFailure("an image is recorded at least once") }
+        return image
+    }
+
+    /// Brings every image of a layout or archive into the store, under all references it gives them: all of them, or
+    /// where one fails none.
+    ///
+    /// - Returns: One record a reference.
+    public func importImages(
+        from source: ImageSource, _ options: ImportOptions = ImportOptions(), progress: (PullProgress) -> Void
+    ) throws(StoreError) -> [ImageRecord] {
+        try importing { (work: inout ImportWork) throws(StoreError) in
+            let files = try open(source, options, progress, &work)
+            let plans = try plans(source, files)
+            // A refusal must come before anything is recorded.
+            for plan in plans { try options.check(plan) }
+            var prepared: [(ImportPlan, [LayerRecord])] = []
+            for plan in plans {
+                work.pins.append(try pinLayers(plan.contents.layers.map(\.descriptor.digest)))
+                prepared.append((plan, try importLayers(plan, files.source, options, progress, &work)))
+            }
+            var images: [ImageRecord] = []
+            for (plan, records) in prepared { images += try record(plan, records, source, as: nil, options) }
+            return images
         }
     }
 
-    private func importImage(
-        _ source: ImageSource, as reference: ImageReference?, _ progress: (PullProgress) -> Void,
-        _ brought: inout [Digest]
-    ) throws(StoreError) -> ImageRecord {
+    /// What an import has done so far.
+    private struct ImportWork {
+        /// Layers it brought into the store.
+        var brought: [Digest] = []
         var pins: [LayerPins] = []
-        defer { withExtendedLifetime(pins) {} }
-        let files = try open(source, progress, &brought, &pins)
-        let plan = try plan(source, files)
-        pins.append(try pinLayers(plan.contents.layers.map(\.descriptor.digest)))
-        let records = try importLayers(plan, files.source, progress, &brought, &pins)
+    }
+
+    private func importing(
+        _ body: (inout ImportWork) throws(StoreError) -> [ImageRecord]
+    ) throws(StoreError) -> [ImageRecord] {
+        var work = ImportWork()
+        let images: [ImageRecord]
+        do throws(StoreError) { images = try body(&work) } catch {
+            work.pins = []
+            // What went wrong is worth more than what goes wrong while cleaning up: that is left to the next prune.
+            _ = try? discardLayers(work.brought)
+            throw error
+        }
+        let needed = Set(images.flatMap { $0.layers.map(\.digest) + ($0.origin?.layers.map(\.digest) ?? []) })
+        work.pins = []
+        try discardLayers(work.brought.filter { !needed.contains($0) })
+        return images
+    }
+
+    private func importPlan(
+        _ plan: ImportPlan, _ source: ImageSource, _ files: any ImageFiles, as reference: ImageReference?,
+        _ options: ImportOptions, _ progress: (PullProgress) -> Void, _ work: inout ImportWork
+    ) throws(StoreError) -> [ImageRecord] {
+        var plan = plan
+        if let reference { plan.references = [reference.description] }
+        try options.check(plan)
+        work.pins.append(try pinLayers(plan.contents.layers.map(\.descriptor.digest)))
+        let records = try importLayers(plan, files.source, options, progress, &work)
+        return try record(plan, records, source, as: reference, options)
+    }
+
+    private func record(
+        _ plan: ImportPlan, _ records: [LayerRecord], _ source: ImageSource, as reference: ImageReference?,
+        _ options: ImportOptions
+    ) throws(StoreError) -> [ImageRecord] {
+        var origin = source.origin
+        origin.layers = plan.contents.layers.map(\.descriptor)
         let references = reference.map { [$0.description] } ?? plan.references
         var images: [ImageRecord] = []
         for name in references.isEmpty ? [nil] : references.map(Optional.some) {
-            images.append(try commit(plan.contents, layers: records, reference: name, source: source.description))
+            images.append(
+                try commit(
+                    plan.contents, layers: records, reference: name, source: source.description, origin: origin))
         }
-        let unneeded = brought.filter { digest in !records.contains { $0.digest == digest } }
-        pins = []
-        try discardLayers(unneeded)
-        guard let image = images.first else { preconditionFailure("an image is recorded at least once") }
-        return image
+        return images
+    }
+
+    private func plans(_ source: ImageSource, _ files: any ImageFiles) throws(StoreError) -> [ImportPlan] {
+        if try files.file("index.json") != nil { return try LayoutSelection(files: files, source: source).plans() }
+        if try files.file("manifest.json") != nil { return try DockerArchive(files: files, source: source).plans() }
+        throw .image(
+            .notAnImageSource(
+                source: source.description, reason: "there is neither an index.json nor a manifest.json in it"))
     }
 
     private func plan(_ source: ImageSource, _ files: any ImageFiles) throws(StoreError) -> ImportPlan {
@@ -81,8 +141,8 @@ extension ImageStore {
     }
 
     private func importLayers(
-        _ plan: ImportPlan, _ source: String, _ progress: (PullProgress) -> Void, _ brought: inout [Digest],
-        _ pins: inout [LayerPins]
+        _ plan: ImportPlan, _ source: String, _ options: ImportOptions, _ progress: (PullProgress) -> Void,
+        _ work: inout ImportWork
     ) throws(StoreError) -> [LayerRecord] {
         try reserveSpace(
             for: zip(plan.contents.layers, plan.extents).compactMap { $1 == nil ? nil : $0.descriptor })
@@ -90,7 +150,7 @@ extension ImageStore {
         let jobs = zip(plan.contents.layers, plan.extents).sorted { $0.0.descriptor.size > $1.0.descriptor.size }
         for (layer, extent) in jobs where records[layer.descriptor.digest] == nil {
             let digest = layer.descriptor.digest
-            var record = try heldLayer(layer, &pins)
+            var record = try heldLayer(layer, &work.pins)
             if record != nil {
                 let size = layer.descriptor.size
                 progress(PullProgress(layer: digest, received: size, total: size, phase: .exists))
@@ -98,8 +158,9 @@ extension ImageStore {
                 guard let extent else {
                     throw .image(.missingPart(source: source, part: "the layer \(digest)"))
                 }
-                record = try importLayer(layer, extent, progress, &brought)
+                record = try importLayer(layer, extent, progress, &work.brought)
             }
+            if options.keepBlobs { try keep(layer.descriptor, extent, source, &work.brought) }
             records[digest] = record
         }
         return plan.contents.layers.compactMap { records[$0.descriptor.digest] }
@@ -171,9 +232,33 @@ extension ImageStore {
         return computed == digest ? nil : .wrongDigest(expected: digest, computed: computed)
     }
 
+    /// Keeps the blob of a layer as it is in the source.
+    private func keep(
+        _ descriptor: Descriptor, _ extent: Extent?, _ source: String, _ brought: inout [Digest]
+    ) throws(StoreError) {
+        if try keptBlob(descriptor) != nil { return }
+        guard let extent else { throw .image(.missingPart(source: source, part: "the layer \(descriptor.digest)")) }
+        let keeper = try keepBlob(descriptor, hashing: true)
+        do throws(StoreError) {
+            try extent.read { piece throws(StoreError) in try keeper.write(piece) }
+            try keeper.finish()
+        } catch {
+            keeper.abandon()
+            throw error
+        }
+        brought.append(descriptor.digest)
+    }
+
+    /// The files of a source that was imported before.
+    func reopen(_ source: ImageSource) throws(StoreError) -> any ImageFiles {
+        var work = ImportWork()
+        // Nothing of it is to become a layer.
+        return try open(source, ImportOptions(keepBlobs: true), { _ in }, &work)
+    }
+
     /// The files of a source, whichever way they can be read.
     private func open(
-        _ source: ImageSource, _ progress: (PullProgress) -> Void, _ brought: inout [Digest], _ pins: inout [LayerPins]
+        _ source: ImageSource, _ options: ImportOptions, _ progress: (PullProgress) -> Void, _ work: inout ImportWork
     ) throws(StoreError) -> any ImageFiles {
         let descriptor: SharedDescriptor
         switch source.kind {
@@ -183,7 +268,7 @@ extension ImageStore {
             do throws(SystemError) { descriptor = SharedDescriptor(try File.open(file, O_RDONLY)) } catch {
                 throw .system(error)
             }
-        case .stream(let given): descriptor = given
+        case .stream(let given, _): descriptor = given
         }
         let isRegular: Bool
         let start = lseek(descriptor.rawValue, 0, SEEK_CUR)
@@ -212,10 +297,10 @@ extension ImageStore {
         if compression == .none, isRegular {
             return try ArchiveFiles(indexing: descriptor, from: Int64(start), source: source.description)
         }
-        var spool = try ArchiveSpool(self, source: source.description)
+        var spool = try ArchiveSpool(self, source: source.description, options)
         defer {
-            brought.append(contentsOf: spool.brought)
-            pins.append(contentsOf: spool.pins)
+            work.brought.append(contentsOf: spool.brought)
+            work.pins.append(contentsOf: spool.pins)
         }
         if compression != .none { return try spool.inflate(descriptor.rawValue, after: head) }
         return try spool.read(descriptor.rawValue, after: head, progress: progress)

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 public import LinuxSystem
 
 /// Where an image comes from other than a registry.
@@ -10,8 +11,8 @@ public struct ImageSource: Sendable {
         case ociArchive(file: String)
         /// What `docker save` writes.
         case dockerArchive(file: String)
-        /// Either kind of archive, from a descriptor that is read once.
-        case stream(SharedDescriptor)
+        /// Either kind of archive, from a descriptor that is read once; where it is a file, `path` names it.
+        case stream(SharedDescriptor, path: String?)
     }
 
     let kind: Kind
@@ -53,7 +54,53 @@ public struct ImageSource: Sendable {
 
     /// An archive of either kind that is read from a descriptor, which may be a pipe.
     public init(archive descriptor: SharedDescriptor, selecting selection: String? = nil, description: String) {
-        self.init(kind: .stream(descriptor), selection: selection, description: description)
+        self.init(kind: .stream(descriptor, path: nil), selection: selection, description: description)
+    }
+
+    /// An archive of either kind in a file.
+    public init(archiveFile path: String) throws(StoreError) {
+        let descriptor: SharedDescriptor
+        do throws(SystemError) { descriptor = SharedDescriptor(try File.open(path, O_RDONLY)) } catch {
+            throw .system(error)
+        }
+        self.init(kind: .stream(descriptor, path: path), selection: nil, description: path)
+    }
+
+    /// What is at the place an image came from, to be read again; nil for a registry or what could be read only once.
+    init?(_ origin: ImageOrigin) throws(StoreError) {
+        switch origin.kind {
+        case .registry, .stream: return nil
+        case .archive: try self.init(archiveFile: origin.location)
+        case .layout: self.init(kind: .layout(directory: origin.location), selection: nil, description: origin.location)
+        case .ociArchive:
+            self.init(kind: .ociArchive(file: origin.location), selection: nil, description: origin.location)
+        case .dockerArchive:
+            self.init(kind: .dockerArchive(file: origin.location), selection: nil, description: origin.location)
+        }
+    }
+
+    /// This place, as a record keeps it.
+    var origin: ImageOrigin {
+        switch kind {
+        case .layout(let path): ImageOrigin(.layout, location: Self.absolute(path))
+        case .ociArchive(let path): ImageOrigin(.ociArchive, location: Self.absolute(path))
+        case .dockerArchive(let path): ImageOrigin(.dockerArchive, location: Self.absolute(path))
+        case .stream(_, let path?): ImageOrigin(.archive, location: Self.absolute(path))
+        case .stream(_, nil): ImageOrigin(.stream, location: description)
+        }
+    }
+
+    /// The absolute path that policies know it by; nil for what can be read only once.
+    public var policyScope: String? {
+        let origin = origin
+        return origin.kind == .stream ? nil : origin.location
+    }
+
+    /// A path that means the same in every working directory, its links resolved.
+    private static func absolute(_ path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
     }
 
     private init(kind: Kind, selection: String?, description: String) {

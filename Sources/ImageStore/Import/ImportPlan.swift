@@ -59,7 +59,8 @@ extension ImageSource {
         switch kind {
         case .layout(let directory): path = directory
         case .ociArchive(let file), .dockerArchive(let file): path = file
-        case .stream: return nil
+        case .stream(_, let file?): path = file
+        case .stream(_, nil): return nil
         }
         guard var name = path.split(separator: "/").last.map({ String($0).lowercased() }) else { return nil }
         for ending in [".gz", ".tgz", ".zst", ".tar", ".oci"] where name.hasSuffix(ending) {

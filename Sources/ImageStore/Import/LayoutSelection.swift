@@ -8,10 +8,37 @@ struct LayoutSelection {
     /// Indexes may name further indexes; real ones do so once.
     private static let deepest = 4
 
-    func plan() throws(StoreError) -> ImportPlan {
-        let bytes = try files.required("index.json").bytes()
-        let index = try parse(bytes, "index.json of \(files.source)")
-        let chosen = try choose(from: index)
+    func plan() throws(StoreError) -> ImportPlan { try plan(of: try choose(from: try index())) }
+
+    /// Every image in the layout; what is no image, such as a signature, is passed over.
+    func plans() throws(StoreError) -> [ImportPlan] {
+        var groups: [(name: String, members: [Descriptor])] = []
+        for entry in try index().manifests where entry.annotations["vnd.docker.reference.type"] == nil {
+            let name = ImportedName.display(entry.annotations) ?? entry.digest.description
+            if let known = groups.firstIndex(where: { $0.name == name }) {
+                groups[known].members.append(entry)
+            } else {
+                groups.append((name, [entry]))
+            }
+        }
+        var plans: [ImportPlan] = []
+        for group in groups {
+            let chosen = try choose(among: group.members, names: groups.map(\.name))
+            do throws(StoreError) { plans.append(try plan(of: chosen)) } catch {
+                guard case .image(.artifact) = error, groups.count > 1 else { throw error }
+            }
+        }
+        if plans.isEmpty {
+            throw .image(.notAnImageSource(source: files.source, reason: "its index.json names no image"))
+        }
+        return plans
+    }
+
+    private func index() throws(StoreError) -> ImageIndex {
+        try parse(try files.required("index.json").bytes(), "index.json of \(files.source)")
+    }
+
+    private func plan(of chosen: Descriptor) throws(StoreError) -> ImportPlan {
         let name = ImportedName.display(chosen.annotations) ?? files.source
         let image = try resolve(chosen, name: name, depth: 0)
         let parsed = try ImageContents.parseManifest(image.manifestBytes, name: name)
@@ -38,6 +65,12 @@ struct LayoutSelection {
                 throw .image(.noSuchTag(source: files.source, tag: selection, available: names))
             }
         }
+        return try choose(among: candidates, names: names)
+    }
+
+    /// The only one of these entries, or the one for this machine.
+    private func choose(among entries: [Descriptor], names: [String]) throws(StoreError) -> Descriptor {
+        var candidates = entries
         if candidates.count > 1, candidates.contains(where: { $0.platform != nil }) {
             let all = candidates
             candidates = candidates.filter { $0.platform?.runs(on: .host) ?? false }

@@ -10,20 +10,20 @@ extension ImageStore {
         into removal: inout Removal
     ) throws(StoreError) {
         var live: Set<String> = Set(inUse.map(\.hex))
+        var liveBlobs = live
         for image in kept {
             live.formUnion(image.layers.map(\.digest.hex))
-            live.formUnion([image.config.hex, image.manifestDigest.hex])
-            if let index = image.indexDigest { live.insert(index.hex) }
+            liveBlobs.formUnion(Self.blobs(of: image))
         }
         var layers = Set(candidates.map(\.hex))
-        var blobs = Set(
-            removed.flatMap { [$0.config.hex, $0.manifestDigest.hex] + ($0.indexDigest.map { [$0.hex] } ?? []) })
+        // A layer's blob is kept under the layer's digest, or not at all.
+        var blobs = Set(removed.flatMap(Self.blobs)).union(layers)
         do throws(SystemError) {
             if let grace {
                 layers.formUnion(try namesOlder(than: grace, in: directories.layers))
                 blobs.formUnion(try namesOlder(than: grace, in: directories.blobs))
             }
-            for hex in blobs.subtracting(live) { try File.removeIfPresent("\(directories.blobs)/\(hex)") }
+            for hex in blobs.subtracting(liveBlobs) { removal.freedBytes += try deleteBlob(hex) }
         } catch {
             throw .system(error)
         }
@@ -75,6 +75,22 @@ extension ImageStore {
             if currentTime() - status.modified_seconds >= grace { old.insert(hex) } else { young.insert(hex) }
         }
         return old.subtracting(young)
+    }
+
+    /// The names of everything in `blobs/` that an image has or may have.
+    private static func blobs(of image: ImageRecord) -> [String] {
+        [image.config.hex, image.manifestDigest.hex] + (image.indexDigest.map { [$0.hex] } ?? [])
+            + image.layerBlobs.map(\.hex)
+    }
+
+    /// Deletes one blob, unless it is a layer's on its way to an image; returns the bytes that became free.
+    private func deleteBlob(_ hex: String) throws(SystemError) -> Int64 {
+        guard let digest = Digest("\(hex.utf8.count == 64 ? "sha256" : "sha512"):\(hex)") else { return 0 }
+        guard let pin = try DigestLock.acquireIfFree(pinFile(digest), exclusive: true) else { return 0 }
+        let bytes = (try? File.status(blobFile(digest))).map { Int64($0.blocks) * 512 } ?? 0
+        try File.removeIfPresent(blobFile(digest))
+        withExtendedLifetime(pin) {}
+        return bytes
     }
 
     /// Deletes one layer unless somebody needs it now; nil when it stays.

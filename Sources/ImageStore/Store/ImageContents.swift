@@ -100,14 +100,16 @@ extension ImageStore {
     /// - Parameters:
     ///   - layers: As ``LayerIngest`` or ``layer(_:)`` gave them, lowest first.
     ///   - reference: The full form; nil for an image without one.
+    ///   - origin: Where the blobs of its layers can be had again.
     public func commit(
-        _ contents: ImageContents, layers: [LayerRecord], reference: String?, source: String
+        _ contents: ImageContents, layers: [LayerRecord], reference: String?, source: String,
+        origin: ImageOrigin? = nil
     ) throws(StoreError) -> ImageRecord {
         let image = ImageRecord(
             reference: reference ?? ImageRecord.untagged, manifest: contents.manifest,
             indexDigest: contents.indexDigest,
             config: contents.config, layers: layers, configuration: contents.configuration, pulledAt: currentTime(),
-            source: source)
+            source: source, origin: origin)
         for (layer, expected) in zip(layers, contents.layers) {
             guard layer.diffID == expected.diffID else {
                 throw .wrongDiffID(layer: layer.digest, expected: expected.diffID, computed: layer.diffID)

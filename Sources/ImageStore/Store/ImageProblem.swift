@@ -36,6 +36,14 @@ public enum ImageProblem: Error, Sendable, Equatable {
     case noPlatform(source: String, available: [String])
     /// A blob, or a member of an archive, that should be there.
     case missingPart(source: String, part: String)
+    /// A reference with a digest where only a tag can be given.
+    case tagWithDigest(String)
+    /// The blobs of an image's layers were not kept, and the place it came from cannot be read again.
+    case blobsNotKept(image: String, reason: String)
+    /// Whoever brings the image in does not trust it.
+    case notAdmitted(reason: String, remedy: String)
+    /// A directory to export to that is not empty.
+    case notEmpty(path: String)
 
     case tooManyLayers(image: String, count: Int)
     case cannotMountLayer(Digest, SystemError)
@@ -78,6 +86,11 @@ extension ImageProblem: CustomStringConvertible {
         case .noPlatform(let source, let available):
             "\(source) has no image for \(Platform.host); " + Self.list(available)
         case .missingPart(let source, let part): "\(source) is incomplete: \(part) is not in it"
+        case .tagWithDigest(let reference): "cannot tag an image as \(reference): a digest cannot be given away"
+        case .blobsNotKept(let image, let reason):
+            "the blobs of \(image) as they were pulled are not in the store, and cannot be had again: \(reason)"
+        case .notAdmitted(let reason, _): reason
+        case .notEmpty(let path): "cannot export to \(path): the directory is not empty"
         case .tooManyLayers(let image, let count):
             "cannot mount the image \(image): it has \(count) layers, the kernel stacks \(ImageStore.mostLayers)"
         case .cannotMountLayer(let digest, let error): "cannot mount the layer \(digest): \(error)"
@@ -114,6 +127,10 @@ extension ImageProblem: CustomStringConvertible {
                 + "writes"
         case .noSuchTag, .severalImages: "write one of them behind the path, as in oci:DIR:TAG"
         case .missingPart: "copy or save the image again"
+        case .tagWithDigest: "write repository:tag"
+        case .blobsNotKept: "bring the image in again with --keep-blobs, which keeps them in the store"
+        case .notAdmitted(_, let remedy): remedy
+        case .notEmpty: "name a directory that is empty or does not exist yet"
         case .tooManyLayers: "squash the image when it is built"
         case .cannotMountLayer(_, let error), .cannotMountRoot(_, let error):
             switch error.errno {

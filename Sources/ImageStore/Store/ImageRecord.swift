@@ -22,10 +22,12 @@ public struct ImageRecord: Sendable, Equatable {
     public var pulledAt: Int64
     /// Where it came from, as a person would write it: a registry reference, `oci:DIR`, `docker-archive:FILE`.
     public var source: String
+    /// The same for programs; nil for an image that was recorded before origins were.
+    public var origin: ImageOrigin?
 
     public init(
         reference: String, manifest: Descriptor, indexDigest: Digest? = nil, config: Digest, layers: [LayerRecord],
-        configuration: ImageConfiguration, pulledAt: Int64, source: String
+        configuration: ImageConfiguration, pulledAt: Int64, source: String, origin: ImageOrigin? = nil
     ) {
         self.reference = reference
         self.manifest = manifest
@@ -35,6 +37,7 @@ public struct ImageRecord: Sendable, Equatable {
         self.configuration = configuration
         self.pulledAt = pulledAt
         self.source = source
+        self.origin = origin
     }
 
     /// Of the manifest for this platform.
@@ -60,6 +63,7 @@ public struct ImageRecord: Sendable, Equatable {
         object["layers"] = .array(layers.map(\.json))
         object["pulledAt"] = .integer(pulledAt)
         object["source"] = .string(source)
+        object["origin"] = origin?.json
         return .object(object)
     }
 
@@ -71,6 +75,7 @@ public struct ImageRecord: Sendable, Equatable {
         layers = try cursor.required("layers").array { inner throws(JSONError) in try LayerRecord(inner) }
         pulledAt = try cursor.required("pulledAt").integer()
         source = try cursor.required("source").string()
+        origin = try cursor.optional("origin") { inner throws(JSONError) in try ImageOrigin(inner) }
         self.configuration = try configuration(config)
     }
 }

@@ -8,6 +8,8 @@ public struct PullProgress: Sendable, Equatable {
         case waiting
         /// Bytes arrive, are hashed, inflated and written.
         case pulling
+        /// Bytes go out, into an archive or to a registry.
+        case sending
         /// Every byte has arrived; digests are compared and the file is made durable.
         case verifying
         case done

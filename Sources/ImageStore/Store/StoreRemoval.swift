@@ -9,7 +9,7 @@ public struct Removal: Sendable, Equatable {
     public var deletedImages: [Digest] = []
     /// Digests of layers that are gone.
     public var deletedLayers: [Digest] = []
-    /// Bytes of layer files that are gone.
+    /// Bytes of files that are gone.
     public var freedBytes: Int64 = 0
 
     public init() {}

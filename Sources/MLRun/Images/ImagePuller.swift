@@ -10,6 +10,8 @@ struct ImagePuller: Sendable {
     let client: RegistryClient
     let reference: ImageReference
     let platform: Platform
+    let trust: ImageTrust
+    let keepBlobs: Bool
     let report: @Sendable (PullEvent) -> Void
 
     /// Layers in flight at once: enough to hide one slow stream, few enough to bound memory.
@@ -20,9 +22,13 @@ struct ImagePuller: Sendable {
         var timing = PullTiming()
         let clock = ContinuousClock()
         let began = clock.now
+        try trust.refuseRejected(reference)
         let resolved = try await registry { () async throws(RegistryError) in
             try await client.manifest(for: reference, platform: platform)
         }
+        // Before the configuration or any layer: what is not trusted never reaches the store.
+        let signers = try await trust.verify(
+            [resolved.digest] + (resolved.index.map { [$0.digest] } ?? []), of: reference, by: client)
         let previous = try? store.image(reference.description)
         let contents = try await contents(of: resolved)
         timing.resolve = clock.now - began
@@ -56,7 +62,10 @@ struct ImagePuller: Sendable {
         timing.received = fetched.received
         let record = try await stored { () throws(StoreError) in
             try store.commit(
-                contents, layers: fetched.records, reference: reference.description, source: reference.description)
+                contents, layers: fetched.records, reference: reference.description, source: reference.description,
+                origin: ImageOrigin(
+                    .registry, location: reference.description, layers: contents.layers.map(\.descriptor),
+                    signers: signers))
         }
         let pulled = PulledImage(
             image: record, timing: timing, wasUpToDate: previous?.manifestDigest == resolved.digest)
@@ -139,7 +148,10 @@ struct ImagePuller: Sendable {
     }
 
     private func held(_ descriptor: Descriptor, _ diffID: Digest) async throws(MLRunError) -> LayerRecord? {
-        let record = try await stored { () throws(StoreError) in try store.layer(descriptor, diffID: diffID) }
+        let record = try await stored { () throws(StoreError) in
+            if keepBlobs, try store.keptBlob(descriptor) == nil { return nil }
+            return try store.layer(descriptor, diffID: diffID)
+        }
         if record != nil { report(.progress(progress(descriptor, descriptor.size, .exists))) }
         return record
     }
@@ -175,17 +187,21 @@ struct ImagePuller: Sendable {
     private func ingest(
         _ stream: BlobStream, _ descriptor: Descriptor, diffID: Digest
     ) async throws(MLRunError) -> LayerRecord {
+        let known = try await stored { () throws(StoreError) in try store.layer(descriptor, diffID: diffID) }
         let ingest = try await stored { () throws(StoreError) in
-            LayerWriter(try store.ingestLayer(descriptor, expectedDiffID: diffID))
+            try LayerWriter(
+                known == nil ? store.ingestLayer(descriptor, expectedDiffID: diffID) : nil,
+                keepBlobs ? store.keepBlob(descriptor, hashing: known != nil) : nil)
         }
         do throws(MLRunError) {
             try await receive(stream, into: ingest, descriptor)
             report(.progress(progress(descriptor, descriptor.size, .verifying)))
-            let record = try await stored { () throws(StoreError) in try ingest.layer.finish() }
+            let finished = try await stored { () throws(StoreError) in try ingest.finish() }
+            guard let record = finished ?? known else { preconditionFailure("a layer is known or made") }
             report(.progress(progress(descriptor, descriptor.size, .done)))
             return record
         } catch {
-            ingest.layer.abandon()
+            ingest.abandon()
             throw error
         }
     }
@@ -202,7 +218,7 @@ struct ImagePuller: Sendable {
             // Hashing and inflating happen here, on this task's thread: that is the work, not a wait.
             var failure: StoreError?
             buffer.withUnsafeReadableBytes { bytes in
-                do throws(StoreError) { try ingest.layer.receive(bytes) } catch { failure = error }
+                do throws(StoreError) { try ingest.receive(bytes) } catch { failure = error }
             }
             if let failure { throw MLRunError(failure) }
             if stream.received - reported >= 1 << 20 {
@@ -239,8 +255,31 @@ extension MLRunError {
     }
 }
 
+/// Where the bytes of a blob go: into a layer, into the blob that is kept, or both.
+///
 /// Used by one task at a time: between two calls the task may move to another thread, never two call at once.
 private final class LayerWriter: @unchecked Sendable {
-    let layer: LayerIngest
-    init(_ layer: LayerIngest) { self.layer = layer }
+    private let layer: LayerIngest?
+    private let keeper: BlobKeeper?
+
+    init(_ layer: LayerIngest?, _ keeper: BlobKeeper?) {
+        self.layer = layer
+        self.keeper = keeper
+    }
+
+    func receive(_ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        try layer?.receive(bytes)
+        try keeper?.write(bytes)
+    }
+
+    func finish() throws(StoreError) -> LayerRecord? {
+        let record = try layer?.finish()
+        try keeper?.finish()
+        return record
+    }
+
+    func abandon() {
+        layer?.abandon()
+        keeper?.abandon()
+    }
 }

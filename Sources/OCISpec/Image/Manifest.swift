@@ -7,15 +7,18 @@ public struct Descriptor: Sendable, Equatable {
     public var size: Int64
     public var annotations: [String: String]
     public var platform: Platform?
+    public var artifactType: String?
 
     public init(
-        mediaType: String, digest: Digest, size: Int64, annotations: [String: String] = [:], platform: Platform? = nil
+        mediaType: String, digest: Digest, size: Int64, annotations: [String: String] = [:], platform: Platform? = nil,
+        artifactType: String? = nil
     ) {
         self.mediaType = mediaType
         self.digest = digest
         self.size = size
         self.annotations = annotations
         self.platform = platform
+        self.artifactType = artifactType
     }
 
     public init(_ cursor: JSONCursor) throws(JSONError) {
@@ -25,6 +28,7 @@ public struct Descriptor: Sendable, Equatable {
         if size < 0 { throw try cursor.required("size").failure("is negative") }
         annotations = try cursor.optional("annotations")?.stringMap() ?? [:]
         platform = try cursor.optional("platform").map { cursor throws(JSONError) in try Platform(cursor) }
+        artifactType = try cursor.optional("artifactType")?.string()
     }
 
     public var json: JSON {
@@ -34,6 +38,7 @@ public struct Descriptor: Sendable, Equatable {
         object["size"] = .integer(size)
         if !annotations.isEmpty { object["annotations"] = JSON(annotations) }
         object["platform"] = platform?.json
+        object.set("artifactType", artifactType)
         return .object(object)
     }
 }

@@ -38,9 +38,11 @@ struct RunCommand: AsyncParsableCommand {
         let streams = try attachment.streams()
         if options.userns == .host { try SealedProgram.enter() }
         _ = try options.settings(image: ServiceSettings.ImageIdentity(reference: "x"), arguments: arguments)
+        let trust = try pulling.settings()
         let host = try ModelHost()
         let display = ProgressDisplay.chosen(quiet: pulling.quiet, json: false)
-        let pulled = try await host.image(image, policy: pull, platform: try pulling.chosenPlatform()) {
+        let pulled = try await host.image(image, policy: pull, platform: try pulling.chosenPlatform(), settings: trust)
+        {
             display.show($0)
         }
         let settings = try options.settings(

@@ -27,6 +27,7 @@ struct ImagesCommand: ParsableCommand {
             "digest": .string(image.manifestDigest.description), "pulledAt": .integer(image.pulledAt),
             "created": image.created.map(JSON.integer) ?? .null, "size": .integer(image.size),
             "layers": .integer(Int64(image.layers.count)), "source": .string(image.source),
+            "origin": image.origin?.json ?? .null,
         ]
     }
 }

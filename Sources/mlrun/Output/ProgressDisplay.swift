@@ -36,6 +36,9 @@ final class ProgressDisplay: Sendable {
         return ProgressDisplay(Terminal.isTerminal(STDERR_FILENO) ? .bars : .lines)
     }
 
+    /// The same for a push, and for what is written into an archive.
+    func show(_ progress: PullProgress) { show(.progress(progress)) }
+
     func show(_ event: PullEvent) {
         switch style {
         case .none: return
@@ -58,10 +61,12 @@ final class ProgressDisplay: Sendable {
             var layer = known ?? Layer(progress: progress, began: nil)
             let changed = known?.progress.phase != progress.phase
             layer.progress = progress
-            if layer.began == nil, progress.phase == .pulling { layer.began = clock.now }
+            if layer.began == nil, [.pulling, .sending].contains(progress.phase) { layer.began = clock.now }
             state.layers[progress.layer] = layer
             if style == .lines {
-                guard changed, let line = Self.line(progress) else { return }
+                guard changed, let line = Self.line(progress, wasSent: known?.progress.phase == .sending) else {
+                    return
+                }
                 Output.error(line)
             } else if changed || state.lastDraw.map({ clock.now - $0 > .milliseconds(80) }) ?? true {
                 draw(&state)
@@ -69,10 +74,13 @@ final class ProgressDisplay: Sendable {
         }
     }
 
-    private static func line(_ progress: PullProgress) -> String? {
+    private static func line(_ progress: PullProgress, wasSent: Bool) -> String? {
         switch progress.phase {
         case .waiting, .verifying: nil
+        case .sending:
+            progress.received == 0 ? "\(progress.layer.short): sending \(HumanUnits.bytes(progress.total))" : nil
         case .pulling: "\(progress.layer.short): pulling \(HumanUnits.bytes(progress.total))"
+        case .done where wasSent: "\(progress.layer.short): sent"
         case .done: "\(progress.layer.short): verified and unpacked"
         case .exists: "\(progress.layer.short): already there"
         }
@@ -98,7 +106,7 @@ final class ProgressDisplay: Sendable {
         case .exists: return "\(name)  already there"
         case .done: return "\(name)  done  \(HumanUnits.bytes(progress.total))"
         case .verifying: return "\(name)  verifying"
-        case .pulling:
+        case .pulling, .sending:
             let seconds = layer.began.map { Self.seconds(clock.now - $0) } ?? 0
             let rate = seconds > 0 ? Double(progress.received) / seconds : 0
             let left = rate > 0 ? Double(progress.total - progress.received) / rate : .infinity

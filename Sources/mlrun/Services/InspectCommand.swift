@@ -20,6 +20,12 @@ struct InspectCommand: AsyncParsableCommand {
             "Print each through a Go template, such as '{{.Status}}' or '{{json .Settings}}'.", valueName: "template"))
     var format: String?
 
+    @Flag(
+        help:
+            "Ask the registries of images what refers to them, such as signatures and lists of materials (referrers API)."
+    )
+    var referrers = false
+
     @Argument(help: "Names of services, or references, digests or IDs of images.")
     var names: [String]
 
@@ -36,13 +42,23 @@ struct InspectCommand: AsyncParsableCommand {
 
     private func inspect(_ name: String, _ host: ModelHost) async throws -> JSON {
         if type != .image, let service = try await host.service(name) { return service }
-        if type != .service, let image = try host.store.image(name) { return Self.describe(image) }
+        if type != .service, let image = try host.store.image(name) {
+            var description = Self.describe(image)
+            if referrers { description["referrers"] = .array(try await host.referrers(of: name).map(Self.describe)) }
+            return .object(description)
+        }
         let kinds = type.map(\.rawValue) ?? "service or image"
         throw CommandFailure(
             "there is no \(kinds) \(name)", remedy: "`mlrun ps --all` and `mlrun images` list what is there")
     }
 
-    private static func describe(_ image: ImageRecord) -> JSON {
+    private static func describe(_ referrer: Referrer) -> JSON {
+        var object = JSONObject([("subject", .string(referrer.subject.description))])
+        for member in referrer.descriptor.json.object?.members ?? [] { object[member.name] = member.value }
+        return .object(object)
+    }
+
+    private static func describe(_ image: ImageRecord) -> JSONObject {
         let configuration = image.configuration
         var object = JSONObject([
             ("kind", "image"), ("reference", .string(image.reference)), ("id", .string(image.config.description)),
@@ -50,6 +66,7 @@ struct InspectCommand: AsyncParsableCommand {
         ])
         if let index = image.indexDigest { object["indexDigest"] = .string(index.description) }
         object["source"] = .string(image.source)
+        object["origin"] = image.origin?.json
         object["pulledAt"] = .integer(image.pulledAt)
         object["created"] = configuration.created.map(JSON.string)
         object["platform"] = .string(configuration.platform.description)
@@ -64,6 +81,6 @@ struct InspectCommand: AsyncParsableCommand {
             "stopSignal": configuration.stopSignal.map(JSON.string) ?? .null,
         ]
         object["layers"] = .array(image.layers.map(\.json))
-        return .object(object)
+        return object
     }
 }

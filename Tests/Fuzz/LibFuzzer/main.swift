@@ -13,6 +13,8 @@ import Glibc
     private let targets = FuzzTarget.gateway
 #elseif FUZZ_REGISTRY
     private let targets = FuzzTarget.registry
+#elseif FUZZ_TRUST
+    private let targets = FuzzTarget.trust
 #endif
 
 @_silgen_name("LLVMFuzzerRunDriver")
