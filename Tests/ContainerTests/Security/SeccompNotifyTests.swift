@@ -101,7 +101,11 @@ struct SeccompNotifyTests {
         let second = try agent(answering: EXDEV)
         var joining = spec.process ?? .init()
         joining.args = ["mkdir", "/work/y"]
-        let outcome = try LaunchFixture.capture { try containers.exec("agent", joining, streams: $0) }
+        let outcome = try LaunchFixture.capture { streams in
+            var options = ExecOptions()
+            options.streams = streams
+            return try containers.exec("agent", joining, options)
+        }
         #expect(outcome.error.lowercased().contains("cross-device"), "\(outcome.error)")
         let told = try second.value()
         #expect(told.0.state.status == .running && told.0.state.pid == process.pid && told.0.pid != process.pid)
