@@ -148,7 +148,7 @@ struct ImagePuller: Sendable {
     }
 
     private func held(_ descriptor: Descriptor, _ diffID: Digest) async throws(MLRunError) -> LayerRecord? {
-        let record = try await stored { () throws(StoreError) in
+        let record = try await stored { () throws(StoreError) -> LayerRecord? in
             if keepBlobs, try store.keptBlob(descriptor) == nil { return nil }
             return try store.layer(descriptor, diffID: diffID)
         }
