@@ -17,13 +17,18 @@ extension ImageStore {
         }
         var layers = Set(candidates.map(\.hex))
         // A layer's blob is kept under the layer's digest, or not at all.
+        let ofLayers = layers.union(removed.flatMap { $0.layerBlobs.map(\.hex) })
         var blobs = Set(removed.flatMap(Self.blobs)).union(layers)
         do throws(SystemError) {
             if let grace {
                 layers.formUnion(try namesOlder(than: grace, in: directories.layers))
                 blobs.formUnion(try namesOlder(than: grace, in: directories.blobs))
             }
-            for hex in blobs.subtracting(liveBlobs) { removal.freedBytes += try deleteBlob(hex) }
+            for hex in blobs.subtracting(liveBlobs) {
+                let bytes = try deleteBlob(hex)
+                // Documents are too small to be told of.
+                if ofLayers.contains(hex) { removal.freedBytes += bytes }
+            }
         } catch {
             throw .system(error)
         }
