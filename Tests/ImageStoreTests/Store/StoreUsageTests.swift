@@ -39,6 +39,7 @@ struct StoreUsageTests {
 
     @Test("an empty store takes nothing")
     func empty() throws {
-        #expect(try TestStore().store.usage() == StoreUsage())
+        let test = try TestStore()
+        #expect(try test.store.usage() == StoreUsage())
     }
 }
