@@ -58,7 +58,8 @@ extension ContainerDirectory {
             let status = try status(record)
             // A created container has run nothing of its own yet, but it may hold files that its maker waits for.
             guard force || status == .created else {
-                throw .wrongState(id, verb: "delete", status: status, remedy: "stop it first, or use --force")
+                throw .wrongState(
+                    id, verb: "delete", status: status, remedy: "what is not stopped is only deleted with --force")
             }
             do throws(SystemError) { try process.kill() } catch { throw .system(error) }
         }

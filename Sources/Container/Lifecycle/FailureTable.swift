@@ -65,7 +65,9 @@ public enum FailureTable {
 
     static func text(_ error: ContainerError) -> String {
         let (kind, values) = values(error)
-        return fill(row(kind).text, values)
+        let text = fill(row(kind).text, values)
+        let isOfProgram = [.programNotFound, .interpreterNotFound, .programNotExecutable].contains(kind)
+        return isOfProgram ? text : ofNoProgram(text)
     }
 
     private static func values(_ error: ContainerError) -> (kind: Kind, values: [String: String]) {
