@@ -6,6 +6,7 @@ public struct ImportOptions {
     /// throws ends the import. An archive on standard input is then held back on disk until it was asked.
     public var admit: ((ImageContents, _ references: [String]) throws(StoreError) -> Void)?
 
+    /// By default blobs are not kept, and every image is admitted.
     public init(
         keepBlobs: Bool = false,
         admit: ((ImageContents, _ references: [String]) throws(StoreError) -> Void)? = nil

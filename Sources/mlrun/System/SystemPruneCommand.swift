@@ -46,7 +46,7 @@ struct PruneOptions: ParsableArguments {
         guard let age = try? Duration(parsing: text) else {
             throw CommandFailure(
                 "--filter: until=\(text) is neither an age nor a time",
-                remedy: "write an age such as 24h or 1h30m, a time such as 2026-01-31T12:00:00Z, or seconds since 1970",
+                remedy: "write an age such as until=24h, a time such as 2026-01-31T12:00:00Z, or seconds since 1970",
                 exitCode: 125)
         }
         return now - age.components.seconds
