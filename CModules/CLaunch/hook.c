@@ -12,7 +12,8 @@
 
 static void become_hook(const struct mlr_hook *hook, int input, const char *directory, int failure) {
     // Descriptors of a container's making are nothing for a hook; the last one tells of a failed execution.
-    if (dup2(input, 0) < 0 || (directory && chdir(directory) < 0)) goto failed;
+    // A group of its own, so that what it starts can be ended with it.
+    if (setpgid(0, 0) < 0 || dup2(input, 0) < 0 || (directory && chdir(directory) < 0)) goto failed;
     syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
     sigset_t none;
     memset(&none, 0, sizeof none);
@@ -44,6 +45,8 @@ int mlr_run_hook(const struct mlr_hook *hook, int input, const char *directory) 
     do ready = poll(&ended, 1, hook->timeout_milliseconds);
     while (ready < 0 && errno == EINTR);
     if (ready == 0) {
+        // Not waited for yet, so its number is still its own; what it started would else hold this program's output open.
+        kill(-(pid_t)child, SIGKILL);
         syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
         result = -ETIMEDOUT;
     }
