@@ -55,7 +55,7 @@ struct ServiceTests {
 
     @Test("services that nobody can speak for are not taken for none")
     func unknown() async throws {
-        let test = try TestHost()
+        let test = try TestHost(supervisor: "/nowhere/mlrund")
         try test.plantService("s", manifest: TestImage(layers: []).manifest.digest)
         #expect(await failure { try await test.host.services() }?.code == .supervisorUnavailable)
         #expect(await failure { try await test.host.service("s") }?.code == .supervisorUnavailable)
