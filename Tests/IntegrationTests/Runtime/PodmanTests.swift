@@ -78,7 +78,9 @@ extension Integration {
                     script -qec "sh $D/exec exec -it life tty" /dev/null; echo "exec $?"
                     podman rm -f -t 0 life >/dev/null; echo "rm $?"
                     """)
-            let lines = outcome.lines.map { $0.trimmingSuffix { $0.isWhitespace } }
+            // script(1) ends its input with ^@ or ^D, as it shows.
+            let lines = outcome.output.filter { $0 != "\0" }.split(whereSeparator: \.isNewline)
+                .map { String($0).replacing("^@", with: "") }
             #expect(lines == ["/dev/pts/0", "run 5", "/dev/pts/0", "exec 0", "rm 0"], "\(outcome)")
         }
 

@@ -34,28 +34,6 @@ extension Integration {
             }
         }
 
-        @Test(
-            "a server that takes long to answer one request and goes on answering its health question is left in peace")
-        func slow() throws {
-            let slow = "#!/bin/sh\nsleep 25\necho\necho slow\n"
-            let image = try TestImage.shared()
-            let volume = try TestDirectory()
-            try volume.write("slow", slow, mode: 0o755)
-            try TestHost.with { host throws in
-                try host.succeed(
-                    "start", "--name", "hello", "-p", "127.0.0.1:0:8000", "-v",
-                    "\(volume.path)/slow:/srv/www/cgi-bin/slow", image.reference)
-                let port = try host.port(of: "hello")
-                var request = HTTPRequest(port: port)
-                request.path = "/cgi-bin/slow"
-                request.seconds = 60
-                #expect(try request.send().status == 200)
-                let events = try host.succeed("events", "--no-follow", "--since", "10m", "hello").output
-                #expect(!events.contains("unready"), "\(events)")
-                #expect(try host.inspect("hello")["restarts"]?.int == 0)
-            }
-        }
-
         @Test("once a service is ready, nothing of mlrun wakes while nobody asks it anything")
         func idle() throws {
             let image = try TestImage.shared()
