@@ -74,14 +74,13 @@ extension Integration {
                     command podman --root "$D/storage" --runroot "$D/runroot" --tmpdir "$D/tmp" --storage-driver vfs \\
                         --events-backend file --cgroup-manager cgroupfs --runtime mlrun-oci "\\$@"
                     END
-                    script -qec "sh $D/exec run -it --rm $options --rootfs $ROOTFS sh -c 'tty; exit 5'" /dev/null; echo "run $?"
-                    script -qec "sh $D/exec exec -it life tty" /dev/null; echo "exec $?"
+                    script -qec "sh $D/exec run -it --rm $options --rootfs $ROOTFS sh -c 'tty >/tmp/run; exit 5'" /dev/null >/dev/null; echo "run $?"
+                    script -qec "sh $D/exec exec -it life sh -c 'tty >/tmp/exec'" /dev/null >/dev/null; echo "exec $?"
+                    cat "$ROOTFS/tmp/run" "$ROOTFS/tmp/exec"
                     podman rm -f -t 0 life >/dev/null; echo "rm $?"
                     """)
-            // script(1) ends its input with ^@ or ^D, as it shows.
-            let lines = outcome.output.filter { $0 != "\0" }.split(whereSeparator: \.isNewline)
-                .map { String($0).replacing("^@", with: "") }
-            #expect(lines == ["/dev/pts/0", "run 5", "/dev/pts/0", "exec 0", "rm 0"], "\(outcome)")
+            // What podman passes on of a program that ends at once is its own business, so the programs write files.
+            #expect(outcome.lines == ["run 5", "exec 0", "/dev/pts/0", "/dev/pts/0", "rm 0"], "\(outcome)")
         }
 
         @Test("podman runs a container without control groups, and reads the runtime's errors as JSON")
