@@ -38,7 +38,7 @@ int mlr_is_null(int descriptor) {
     return fstat(descriptor, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
 }
 
-/* The host's null device as a mount of its own that is cloned for every masked file. */
+/* The host's null device as a mount of its own. */
 static int null_mask(struct player *player) {
     int opened = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (opened < 0) return -errno;
@@ -58,13 +58,10 @@ static int null_mask(struct player *player) {
     return result;
 }
 
-static int file_mask(struct player *player) {
-    if (player->null < 0) {
-        int tree = null_mask(player);
-        if (tree < 0) return tree;
-        player->null = tree;
-    }
-    return mlr_clone_tree(player->null, 0);
+/* Kernels before 6.15 clone no mount that is attached nowhere: the first mask is attached, the others are its clones. */
+static int file_mask(struct player *player, bool *first) {
+    *first = player->null < 0;
+    return *first ? null_mask(player) : mlr_clone_tree(player->null, 0);
 }
 
 /* One empty file system serves every masked directory: a mount of its own for each would cost superblocks and shrinkers. */
@@ -82,11 +79,18 @@ int mlr_step_mask(struct player *player, const struct mlr_step *step) {
     if (target < 0) return target;
     struct stat status;
     bool first = false;
-    int tree = fstat(target, &status) < 0   ? -errno
-               : S_ISDIR(status.st_mode) ? directory_mask(player, &first)
-                                         : file_mask(player);
+    int *kept = &player->mask;
+    int tree;
+    if (fstat(target, &status) < 0) {
+        tree = -errno;
+    } else if (S_ISDIR(status.st_mode)) {
+        tree = directory_mask(player, &first);
+    } else {
+        kept = &player->null;
+        tree = file_mask(player, &first);
+    }
     int result = tree < 0 ? tree : mlr_attach(tree, target);
-    if (tree >= 0 && first && result == 0) player->mask = tree;
+    if (tree >= 0 && first && result == 0) *kept = tree;
     else if (tree >= 0) close(tree);
     close(target);
     return result;
