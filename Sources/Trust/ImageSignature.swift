@@ -65,7 +65,7 @@ extension SignatureRequirement {
         func refused(_ reason: String) -> Result<VerificationKey, Objection> {
             .failure(Objection(reason: "\(found.source): \(reason)"))
         }
-        guard let signature = StrictBase64.decode(found.signature) else { return refused("it is no base64") }
+        guard let signature = Base64.decode(found.signature, .canonical) else { return refused("it is no base64") }
         guard let key = keys.first(where: { $0.verifies(signature, of: found.payload) }) else {
             return refused("it is by another key, or damaged")
         }

@@ -1,3 +1,5 @@
+internal import OCISpec
+
 /// The textual encoding of keys (RFC 7468), strictly: one block, of public keys.
 enum PEMDocument {
     /// No key that is understood has a file of this size.
@@ -29,7 +31,7 @@ enum PEMDocument {
         guard !lines[(end + 1)...].contains(where: { $0.hasPrefix("-----BEGIN ") }) else {
             throw refused("it holds more than one PEM block")
         }
-        guard let der = StrictBase64.decode(lines[(begin + 1)..<end].joined()) else {
+        guard let der = Base64.decode(lines[(begin + 1)..<end].joined(), .canonical) else {
             throw refused("its PEM block is no base64")
         }
         return der

@@ -18,8 +18,8 @@ private func run() -> Int32 {
             usage: mlrund
 
             Keeps services running. mlrun start starts it when it is needed; run it by hand or from a systemd unit
-            (KillMode=process) to have it from boot on. SIGTERM ends it and leaves replicas and gateway running for
-            the next one; mlrun shutdown --stop ends them too.
+            to have it from boot on. SIGTERM ends it and leaves replicas and gateway running for the next one;
+            mlrun shutdown --stop-services ends them too.
 
             environment: MLRUN_ROOT (default /var/lib/mlrun), MLRUN_STATE (default /run/mlrun),
             MLRUN_MAX_CONNECTIONS and MLRUN_MAX_CONNECTIONS_PER_CLIENT (of clients to all services; by default half of

@@ -60,20 +60,6 @@ import Testing
         #expect(AuthenticationChallenge.parse([#"Bearer realm="unfinished"#]).first?.parameters.isEmpty == true)
     }
 
-    @Test("base64 goes both ways and refuses what is none")
-    func base64() {
-        let pairs = [
-            ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ]
-        for (plain, encoded) in pairs {
-            #expect(Base64.encode(Array(plain.utf8)) == encoded)
-            #expect(Base64.decode(encoded) == Array(plain.utf8))
-        }
-        #expect(Base64.encode([0xFB, 0xFF]) == "+/8=")
-        for text in ["Z", "Zg=x", "Zm9v!", "Zm 9v"] { #expect(Base64.decode(text) == nil, "\(text)") }
-    }
-
     @Test("a registry's error body is told without control characters")
     func errorBodies() {
         let body = Array(#"{"errors":[{"code":"TOOMANYREQUESTS","message":"slow\ndown\u001b[31m"}]}"#.utf8)

@@ -1,4 +1,5 @@
 import Crypto
+import OCISpec
 import Testing
 
 @testable import Trust
@@ -64,7 +65,7 @@ struct KeyTests {
     func openssl(_ made: OpenSSLKey) throws {
         let key = try VerificationKey(pem: Array(made.pem.utf8), name: "key")
         #expect(key.algorithm == made.algorithm && key.fingerprint.hasPrefix("sha256:"))
-        let signature = try #require(StrictBase64.decode(made.signature))
+        let signature = try #require(Base64.decode(made.signature, .canonical))
         #expect(key.verifies(signature, of: Array("statement".utf8)))
         #expect(!key.verifies(signature, of: Array("Statement".utf8)))
         #expect(!key.verifies(Array(signature.dropLast()), of: Array("statement".utf8)))

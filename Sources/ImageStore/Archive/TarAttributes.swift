@@ -1,3 +1,5 @@
+internal import OCISpec
+
 /// What extended headers (POSIX.1-2001 pax) say of the members that follow. A value that is absent says nothing.
 struct TarAttributes {
     var path: [UInt8]?

@@ -32,6 +32,16 @@ extension ModelHost {
         }
     }
 
+    /// Whether this host can give what the settings ask for, as far as that is known without the image: limits, and the network.
+    /// Worth asking before an image of many gigabytes is pulled.
+    ///
+    /// - Throws: ``MLRunError`` which names what cannot be had. Only root can try limits; nobody else is told anything.
+    public func checkLimits(of settings: ServiceSettings) throws(MLRunError) {
+        do throws(ControlError) { try ForegroundContainer.checkLimits(of: settings, directories) } catch {
+            throw MLRunError(error)
+        }
+    }
+
     /// Asks the running supervisor for something.
     ///
     /// - Parameters:

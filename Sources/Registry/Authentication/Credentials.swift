@@ -1,3 +1,5 @@
+internal import OCISpec
+
 /// What somebody logged in with at one registry.
 struct Credentials: Sendable, Equatable {
     enum Secret: Sendable, Equatable {

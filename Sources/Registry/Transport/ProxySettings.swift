@@ -1,3 +1,5 @@
+internal import OCISpec
+
 /// Through which proxies registries are reached, by the rules of Go's programs and so of Docker and podman.
 public struct ProxySettings: Sendable, Hashable {
     /// For `https` registries: `http://[user:password@]host[:port]` or `socks5://host[:port]`; empty for none.

@@ -80,10 +80,10 @@ struct HostSnapshot: Sendable {
         return limits
     }
 
-    /// Removes the group that held the replicas', once no service is left that could want one.
+    /// Removes the group that held the replicas', unless containers in the foreground have theirs in it.
     func removeCgroupParent() {
-        guard let parent = try? hierarchy.group(at: cgroupParent), parent.exists else { return }
-        do throws(CgroupError) { try parent.remove() } catch { Diagnostics.note(error.cause) }
+        guard let parent = try? hierarchy.group(at: cgroupParent) else { return }
+        rmdir(parent.path)
     }
 
     /// Where a replica's cgroup is, as runtime-spec's cgroupsPath.

@@ -78,16 +78,7 @@ struct ReplicaLauncher: Sendable {
     private func giveOutput(to user: RuntimeSpec.User?, slot: Int) throws(ControlError) {
         let uid = user?.uid ?? 0
         let gid = user?.gid ?? 0
-        var base: UInt32 = 0
-        if !settings.usesHostUserNamespace {
-            let range = HostSnapshot.userRange(slot)
-            guard uid < range.size, gid < range.size else {
-                throw ControlError(
-                    "the user \(uid):\(gid) is outside of the \(range.size) ids of the container's user namespace",
-                    remedy: "give another with --user, or leave the user namespace with --userns host")
-            }
-            base = range.hostID
-        }
+        let base = settings.usesHostUserNamespace ? 0 : HostSnapshot.userRange(slot).hostID
         for stream in [output, errors] where fchown(stream.rawValue, base + uid, base + gid) < 0 {
             throw ControlError(SystemError("change the owner of the output", Errno(rawValue: errno)))
         }

@@ -287,10 +287,7 @@ extension Supervisor {
         let finish: () -> Void = { [self] in
             left -= 1
             guard left == 0 else { return }
-            if stopsServices {
-                context.gateway.end()
-                context.host.removeCgroupParent()
-            }
+            endWhatServesNobody()
             reply.succeed()
             // The answer leaves before the sockets close.
             loop.soon { self.end() }

@@ -76,7 +76,10 @@ public final class Supervisor {
     private func serve() throws(SystemError) {
         try loop.onSignals([SIGTERM, SIGINT, SIGHUP]) { [unowned self] number in
             // Nothing is read again on SIGHUP: it only must not end the supervisor when a terminal goes.
-            if number != SIGHUP { end() }
+            if number != SIGHUP {
+                endWhatServesNobody()
+                end()
+            }
         }
         try File.replace(
             directories.supervisorPidFile, with: Array("\(getpid())\n".utf8), mode: 0o644, durable: false)
@@ -158,6 +161,13 @@ public final class Supervisor {
             service.report(id, replica.attempt, event)
             return
         }
+    }
+
+    /// Ends the gateway and removes the group of the replicas' groups, unless a service still wants them.
+    func endWhatServesNobody() {
+        guard services.values.allSatisfy(\.state.isAtRest) else { return }
+        context.gateway.end()
+        context.host.removeCgroupParent()
     }
 
     /// Leaves replicas and gateway to the next supervisor.

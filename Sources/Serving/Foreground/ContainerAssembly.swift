@@ -129,10 +129,30 @@ struct ContainerAssembly: Sendable {
                 throw BuildError("user", error.description, remedy: "give a user of the image, or numbers, with --user")
             }
             build.resolve(user)
+            if !settings.usesHostUserNamespace { try Self.check(build.spec.process?.user, facts.userRange) }
             try addDescribedDevices(to: &build)
             return build
         } catch {
             throw ControlError(error.message, remedy: error.remedy)
+        }
+    }
+
+    private static func check(
+        _ user: RuntimeSpec.User?, _ range: RuntimeSpec.IDMap
+    ) throws(BuildError) {
+        guard let user else { return }
+        let remedy = "give another with --user, or leave the user namespace with --userns host"
+        guard user.uid < range.size, user.gid < range.size else {
+            throw BuildError(
+                "user",
+                "the user \(user.uid):\(user.gid) is outside of the \(range.size) ids of the container's user namespace",
+                remedy: remedy)
+        }
+        if let group = user.additionalGids.first(where: { $0 >= range.size }) {
+            throw BuildError(
+                "user",
+                "the user's further group \(group) is outside of the \(range.size) ids of the container's user namespace",
+                remedy: remedy)
         }
     }
 
@@ -172,6 +192,21 @@ struct ContainerAssembly: Sendable {
         }
         let created = try host.hierarchy.create(path, resources: resources, policy: policy)
         return (created.cgroup, created.warnings)
+    }
+
+    /// What can be said of the settings without an image: limits and networks that this host cannot give.
+    static func check(_ settings: ServiceSettings, _ directories: MLRunDirectories) throws(ControlError) {
+        try ReplicaNetwork.check(settings)
+        let limits = settings.limits
+        if limits == ResourceLimits() { return }
+        let host = try HostSnapshot(directories)
+        let facts = host.buildFacts(ReplicaID(settings.name), slot: 0, taken: [], devices: limits.ioDevices)
+        var spec = RuntimeSpec()
+        spec.linux = RuntimeSpec.Linux()
+        do throws(BuildError) { spec.linux?.resources = try ContainerBuilder.resources(settings, facts) } catch {
+            throw ControlError(error.message, remedy: error.remedy)
+        }
+        try rehearseLimits(of: spec, settings, host)
     }
 
     /// Sets the limits on a group that is removed again, so that one that cannot be had is known before anything changes.

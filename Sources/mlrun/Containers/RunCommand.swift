@@ -37,9 +37,11 @@ struct RunCommand: AsyncParsableCommand {
     func run() async throws {
         let streams = try attachment.streams()
         if options.userns == .host { try SealedProgram.enter() }
-        _ = try options.settings(image: ServiceSettings.ImageIdentity(reference: "x"), arguments: arguments)
+        let asked = try options.settings(
+            image: ServiceSettings.ImageIdentity(reference: "x"), arguments: arguments)
         let trust = try pulling.settings()
         let host = try ModelHost()
+        try host.checkLimits(of: asked)
         let display = ProgressDisplay.chosen(quiet: pulling.quiet, json: false)
         let pulled = try await host.image(image, policy: pull, platform: try pulling.chosenPlatform(), settings: trust)
         {

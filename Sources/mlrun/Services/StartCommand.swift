@@ -69,9 +69,10 @@ struct StartCommand: AsyncParsableCommand {
 
     func run() async throws {
         // Everything that can be wrong with the options is said before anything is pulled.
-        _ = try settings(image: ServiceSettings.ImageIdentity(reference: "x"))
+        let asked = try settings(image: ServiceSettings.ImageIdentity(reference: "x"))
         let trust = try pulling.settings()
         let host = try ModelHost()
+        try host.checkLimits(of: asked)
         let display = ProgressDisplay.chosen(quiet: pulling.quiet, json: false)
         let pulled = try await host.image(image, policy: pull, platform: try pulling.chosenPlatform(), settings: trust)
         {

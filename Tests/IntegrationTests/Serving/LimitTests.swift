@@ -13,11 +13,11 @@ extension Integration {
             "a limit that this host cannot set is an error that names the controller and the fix",
             arguments: [["--memory", "64M"], ["--cpus", "0.5"], ["--pids-limit", "10"]], ["run", "start"])
         func strict(limit: [String], verb: String) throws {
-            let image = try TestImage.shared()
             let controller = ["--memory": "memory", "--cpus": "cpu", "--pids-limit": "pids"][limit[0]] ?? ""
             try TestHost.with { host throws in
                 let name = verb == "start" ? ["--name", "limited"] : []
-                let refused = try host.mlrun([verb] + name + limit + [image.reference, "true"])
+                // A registry that nobody could reach: it is not asked, since the limit is refused before any pull.
+                let refused = try host.mlrun([verb] + name + limit + ["127.0.0.1:9/nowhere:v1", "true"])
                 #expect(refused.status == 125, "\(refused)")
                 #expect(refused.errors.contains("\(controller) controller"), "\(refused)")
                 #expect(refused.errors.contains("--limits=best-effort"))
