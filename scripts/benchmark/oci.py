@@ -84,12 +84,13 @@ class Bundle:
 
 
 def policy():
-    """The policy's rules that hold without further capabilities, in the form of the runtime specification."""
+    """The policy's rules for this processor and without further capabilities, in the form of the runtime specification."""
     with open(POLICY) as file:
         source = json.load(file)
     rules = []
     for rule in source["syscalls"]:
-        if rule.get("includes") or rule.get("excludes"):
+        includes = rule.get("includes") or {}
+        if includes.get("caps") or "amd64" not in includes.get("arches", ["amd64"]) or "amd64" in (rule.get("excludes") or {}).get("arches", []):
             continue
         kept = {"names": rule["names"], "action": rule["action"]}
         if rule.get("errnoRet") is not None:
