@@ -40,6 +40,7 @@ let package = Package(
         .target(name: "CLinux", path: "CModules/CLinux"),
         // The player: the only code that runs between clone3 and execve.
         .target(name: "CLaunch", path: "CModules/CLaunch"),
+        .target(name: "CEarlySeal", dependencies: ["CLaunch"], path: "CModules/CEarlySeal"),
         .systemLibrary(name: "CLibseccomp", path: "CModules/CLibseccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(name: "CLibcap", path: "CModules/CLibcap", providers: [.apt(["libcap-dev"])]),
         .systemLibrary(name: "CLibisal", path: "CModules/CLibisal", providers: [.apt(["libisal-dev"])]),
@@ -116,7 +117,7 @@ let package = Package(
             name: "mlrun-gateway", dependencies: ["Gateway", "LinuxSystem", "OCISpec", "CLinux"],
             swiftSettings: strict),
         .executableTarget(
-            name: "mlrun-oci", dependencies: ["Container", "OCISpec", "LinuxSystem", "CLinux"],
+            name: "mlrun-oci", dependencies: ["Container", "OCISpec", "LinuxSystem", "CLinux", "CEarlySeal"],
             swiftSettings: strict),
 
         // How another program embeds the library; built with the tests so that it stays true.

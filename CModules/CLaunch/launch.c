@@ -77,7 +77,7 @@ static int join_all(struct player *player) {
 
 /* Joins, then makes the container's process as its sibling: a child of the caller, born inside. */
 static void play_stage(const struct mlr_launch *launch, uint64_t ignored) {
-    struct player player = {.launch = launch, .step = -1, .channel = launch->channel};
+    struct player player = {.launch = launch, .step = -1, .channel = launch->channel, .parent = -1};
     int result = 0, pidfd = -1;
     if (launch->affinity && syscall(SYS_sched_setaffinity, 0, launch->affinity_size, launch->affinity) < 0) {
         mlr_detail(&player, "run on the processors of process.execCPUAffinity.initial");

@@ -20,7 +20,6 @@ int mlr_step_node(struct player *player, const struct mlr_step *step) {
             (status.st_mode & S_IFMT) == (step->mode & S_IFMT) && status.st_rdev == device)
             result = 0;
     } else if (fchownat(parent, name, step->owner, step->group, AT_SYMLINK_NOFOLLOW) < 0) result = -errno;
-    close(parent);
     return result;
 }
 
@@ -28,9 +27,7 @@ int mlr_step_link(struct player *player, const struct mlr_step *step) {
     const char *name;
     int parent = mlr_make_parent(player, step->path, &name);
     if (parent < 0) return parent;
-    int result = symlinkat(step->text, parent, name) < 0 && errno != EEXIST ? -errno : 0;
-    close(parent);
-    return result;
+    return symlinkat(step->text, parent, name) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 int mlr_is_null(int descriptor) {

@@ -150,7 +150,8 @@ int mlr_make_target(struct player *player, const char *path, bool file, uint64_t
         const char *rest;
         int opened = open_present_part(player, current, &rest, further_resolve);
         if (opened < 0) return opened;
-        if (read_link(opened, rest, link, sizeof link) < 0) return make_rest(opened, rest, file, NULL);
+        if (strcmp(rest, ".") == 0 || read_link(opened, rest, link, sizeof link) < 0)
+            return make_rest(opened, rest, file, NULL);
         close(opened);
         if (further_resolve & RESOLVE_NO_SYMLINKS) return -ELOOP;
         int result = expand_link(current, rest, link, expanded, sizeof expanded);
@@ -179,7 +180,17 @@ int mlr_make_parent(struct player *player, const char *path, const char **name) 
     if (length >= sizeof parent) return -ENAMETOOLONG;
     memcpy(parent, clean, length);
     parent[length] = 0;
-    return mlr_make_target(player, parent, false, 0);
+    if (player->parent >= 0 && strcmp(parent, player->parent_path) == 0) return player->parent;
+    mlr_forget_parent(player);
+    player->parent = mlr_make_target(player, parent, false, 0);
+    // A name that is too long to be kept is no name that another could equal.
+    if (mlr_append(player->parent_path, sizeof player->parent_path, 0, parent) < length) player->parent_path[0] = '/';
+    return player->parent;
+}
+
+void mlr_forget_parent(struct player *player) {
+    if (player->parent >= 0) close(player->parent);
+    player->parent = -1;
 }
 
 static int is_procfs_root(int descriptor) {

@@ -152,7 +152,10 @@ int mlr_play(struct player *player) {
     for (size_t i = 0; i < player->launch->step_count; i++) {
         player->step = (int)i;
         player->detail[0] = 0;
-        int result = play_step(player, &player->launch->steps[i]);
+        const struct mlr_step *step = &player->launch->steps[i];
+        // Any other step may mount something over that directory.
+        if (step->kind != MLR_STEP_NODE && step->kind != MLR_STEP_LINK) mlr_forget_parent(player);
+        int result = play_step(player, step);
         if (result < 0) return result;
     }
     return 0;
@@ -161,7 +164,7 @@ int mlr_play(struct player *player) {
 void mlr_play_to_the_end(const struct mlr_launch *launch) {
     struct player player = {
         .launch = launch, .step = -1, .channel = launch->channel, .root = -1, .procfs = -1, .null = -1, .mask = -1,
-        .terminal = -1, .gate = launch->gate,
+        .parent = -1, .terminal = -1, .gate = launch->gate,
     };
     char go;
     ssize_t got;

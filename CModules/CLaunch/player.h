@@ -32,6 +32,8 @@ struct player {
     int procfs;    /* a procfs of its own, visible to nobody else */
     int null;      /* a read-only mount of the host's verified /dev/null, cloned for masks */
     int mask;      /* an empty read-only directory mounted at the first masked one */
+    int parent;    /* the directory of the last node or link, for the next one in it; -1 after any other step */
+    char parent_path[256];
     int terminal;  /* the container's side of its console */
     int gate;
     const char *program;
@@ -60,7 +62,9 @@ void mlr_detail(struct player *player, const char *text);
 int mlr_in_root(struct player *player, const char *path, int flags, uint64_t further_resolve);
 int mlr_make_target(struct player *player, const char *path, bool file, uint64_t further_resolve);
 int mlr_mount_target(struct player *player, const struct mlr_step *step, bool file, uint64_t further_resolve);
+/* The directory stays the player's. */
 int mlr_make_parent(struct player *player, const char *path, const char **name);
+void mlr_forget_parent(struct player *player);
 int mlr_procfs(struct player *player);
 int mlr_write_procfs(struct player *player, const char *path, const char *text);
 int mlr_write_own_procfs(struct player *player, const char *path, const char *text);

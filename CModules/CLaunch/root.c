@@ -73,9 +73,8 @@ int mlr_step_enter_root(struct player *player, const struct mlr_step *step) {
     int result = 0;
     if (fchdir(player->root) < 0) result = -errno;
     else if (syscall(SYS_pivot_root, ".", ".") < 0) result = -errno;
-    // The old tree lies over the new root now; it must go without taking the host's mounts along.
-    else if (fchdir(old) < 0 || mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0 || umount2(".", MNT_DETACH) < 0)
-        result = -errno;
+    // The old tree lies over the new root now. It goes without taking the host's mounts along, of which it is cut off.
+    else if (fchdir(old) < 0 || umount2(".", MNT_DETACH) < 0) result = -errno;
     if (result == 0 && chdir("/") < 0) result = -errno;
     close(old);
     return result;

@@ -73,6 +73,21 @@ public enum File {
         String(decoding: try read(path, in: directory), as: UTF8.self)
     }
 
+    /// A value of procfs, sysfs or cgroupfs. The kernel gives all of a short one to one read(2), since it ends early only before
+    /// a line that would not fit.
+    public static func readValue(_ path: String, in directory: Int32 = AT_FDCWD) throws(SystemError) -> String {
+        let file = try open(path, O_RDONLY, in: directory)
+        let number = file.rawValue
+        var start = [UInt8](repeating: 0, count: 4096)
+        let got = retrying { () -> Int in
+            let got = start.withUnsafeMutableBytes { Glibc.read(number, $0.baseAddress!, $0.count) }
+            return got < 0 ? -Int(errno) : got
+        }
+        if got < 0 { throw SystemError("read", path: path, Errno(rawValue: Int32(-got))) }
+        let rest = got < 1024 ? [] : try readAll(number, path: path)
+        return String(decoding: start[..<got] + rest, as: UTF8.self)
+    }
+
     /// Writes everything, however many calls it takes.
     public static func writeAll(
         _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String? = nil

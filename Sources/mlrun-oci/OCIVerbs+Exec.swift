@@ -26,7 +26,8 @@ extension OCIVerbs {
     @Sendable static func exec(_ invocation: Invocation) throws -> Int32 {
         let id = invocation.arguments[0]
         let containers = containers(invocation)
-        var process = try process(invocation, id, containers)
+        let container = try containers.known(id)
+        var process = try process(invocation, container)
         var options = ExecOptions()
         options.streams = process.terminal ? .console(process.consoleSize) : .inherited
         options.consoleSocket = invocation.value("console-socket")
@@ -47,13 +48,13 @@ extension OCIVerbs {
         options.cgroup = try subgroup(invocation)
         options.ignoresPause = invocation.has("ignore-paused")
         let foreground = try Foreground()
-        let started = try containers.exec(id, process, options)
+        let started = try containers.exec(container, process, options)
         if invocation.has("detach") { return 0 }
         return try foreground.follow(started, takesConsole: options.consoleSocket == nil).code
     }
 
     private static func process(
-        _ invocation: Invocation, _ id: String, _ containers: ContainerDirectory
+        _ invocation: Invocation, _ container: KnownContainer
     ) throws -> RuntimeSpec.Process {
         var process: RuntimeSpec.Process
         if let path = invocation.value("process") {
@@ -63,7 +64,7 @@ extension OCIVerbs {
             } catch { throw ContainerError.option("\(path): \(error)") }
         } else {
             if invocation.program.isEmpty { throw UsageError("exec needs a program, or --process") }
-            process = try containers.processTemplate(id, args: invocation.program)
+            process = container.process(args: invocation.program)
         }
         process.env += invocation.values("env")
         if let cwd = invocation.value("cwd") { process.cwd = cwd }

@@ -138,12 +138,12 @@ public struct Cgroup: Sendable, Hashable {
 
     /// A file of the group as text.
     public func read(_ file: String) throws(CgroupError) -> String {
-        do { return try File.readText(path + "/" + file) } catch { throw CgroupError(error) }
+        do { return try File.readValue(path + "/" + file) } catch { throw CgroupError(error) }
     }
 
     /// A file of the group; nil where the group has none of this name, as without its controller, or is gone.
     func readIfPresent(_ file: String) throws(CgroupError) -> String? {
-        do { return try File.readText(path + "/" + file) } catch {
+        do { return try File.readValue(path + "/" + file) } catch {
             if error.isGone || error.errno == .notSupported { return nil }
             throw CgroupError(error)
         }

@@ -1,3 +1,5 @@
+internal import CLinux
+internal import Glibc
 public import LinuxSystem
 
 /// How this host arranges control groups (cgroups(7)), as seen from this process.
@@ -21,7 +23,7 @@ public struct HostCgroups: Sendable, Equatable {
     /// This process's group as a path below ``unifiedMount``, `/` for its top; nil if the group lies outside the mount.
     public let ownGroup: String?
     /// Controllers bound to a v1 hierarchy, and where that is mounted, if it is.
-    public let legacyControllers: [String: String?]
+    @ReadWhenAsked public private(set) var legacyControllers: [String: String?]
 
     public init(
         layout: Layout, unifiedMount: String?, ownGroup: String?, legacyControllers: [String: String?] = [:]
@@ -29,13 +31,51 @@ public struct HostCgroups: Sendable, Equatable {
         self.layout = layout
         self.unifiedMount = unifiedMount
         self.ownGroup = ownGroup
-        self.legacyControllers = legacyControllers
+        _legacyControllers = ReadWhenAsked(wrappedValue: legacyControllers)
     }
 
-    /// Reads /proc/self/mountinfo and /proc/self/cgroup.
+    /// Reads /proc/self/cgroup, and /proc/self/mountinfo, which is long where there are many mounts, only if cgroup2 is not at
+    /// its usual place or somebody asks for the v1 hierarchies.
     public static func discover() throws(SystemError) -> HostCgroups {
-        HostCgroups(
-            mountinfo: try File.readText("/proc/self/mountinfo"), selfCgroup: try File.readText("/proc/self/cgroup"))
+        let selfCgroup = try File.readText("/proc/self/cgroup")
+        if let usual = HostCgroups(usualPlace: "/sys/fs/cgroup", selfCgroup: selfCgroup) { return usual }
+        return HostCgroups(mountinfo: try File.readText("/proc/self/mountinfo"), selfCgroup: selfCgroup)
+    }
+
+    /// Nil unless the whole cgroup2 hierarchy is mounted at `place`. Its top alone has no type.
+    private init?(usualPlace place: String, selfCgroup: String) {
+        guard let mount = try? File.open(place, MLR_O_PATH | O_DIRECTORY),
+            mlr_fstatfs_type(mount.rawValue) == Self.cgroup2Magic, !File.exists("\(place)/cgroup.type")
+        else { return nil }
+        let (own, controllers) = Self.parse(selfCgroup)
+        unifiedMount = place
+        ownGroup = own
+        layout = controllers.isEmpty ? .unified : .hybrid
+        _legacyControllers =
+            controllers.isEmpty
+            ? ReadWhenAsked(wrappedValue: [:])
+            : ReadWhenAsked {
+                let mountinfo = (try? File.readText("/proc/self/mountinfo")) ?? ""
+                return HostCgroups(mountinfo: mountinfo, selfCgroup: selfCgroup).legacyControllers
+            }
+    }
+
+    private static let cgroup2Magic: Int64 = 0x6367_7270
+
+    /// This process's group of cgroup2, and the controllers that v1 hierarchies hold.
+    private static func parse(_ selfCgroup: String) -> (own: String?, controllers: [String]) {
+        var own: String?
+        var controllers: [String] = []
+        for line in selfCgroup.split(separator: "\n") {
+            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            guard fields.count == 3 else { continue }
+            if fields[0] == "0", fields[1].isEmpty {
+                own = String(fields[2])
+            } else {
+                controllers += fields[1].split(separator: ",").filter { !$0.contains("=") }.map(String.init)
+            }
+        }
+        return (own, controllers)
     }
 
     /// The same on the texts of proc_pid_mountinfo(5) and cgroups(7).
@@ -45,23 +85,15 @@ public struct HostCgroups: Sendable, Equatable {
         let unified = mounts.filter { $0.version2 }
         let chosen = unified.last { $0.point == "/sys/fs/cgroup" } ?? unified.last
 
-        var own: String?
+        let (own, controllers) = Self.parse(selfCgroup)
         var legacy: [String: String?] = [:]
-        for line in selfCgroup.split(separator: "\n") {
-            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3 else { continue }
-            if fields[0] == "0", fields[1].isEmpty {
-                own = String(fields[2])
-                continue
-            }
-            for controller in fields[1].split(separator: ",").map(String.init) where !controller.contains("=") {
-                let point = mounts.last { !$0.version2 && $0.options.contains(controller) }?.point
-                legacy.updateValue(point, forKey: controller)
-            }
+        for controller in controllers {
+            let point = mounts.last { !$0.version2 && $0.options.contains(controller) }?.point
+            legacy.updateValue(point, forKey: controller)
         }
 
         unifiedMount = chosen?.point
-        legacyControllers = legacy
+        _legacyControllers = ReadWhenAsked(wrappedValue: legacy)
         if let chosen, let own { ownGroup = Self.path(own, below: chosen.root) } else { ownGroup = nil }
         if chosen != nil {
             layout = legacy.isEmpty ? .unified : .hybrid

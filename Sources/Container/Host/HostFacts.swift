@@ -1,7 +1,8 @@
 internal import Glibc
 public import LinuxSystem
 
-/// What this host's kernel can do, read once: the base of preflight checks and of errors that name the missing part.
+/// What this host's kernel can do: the base of preflight checks and of errors that name the missing part. What few containers
+/// need to know is read when somebody asks.
 public struct HostFacts: Sendable, Equatable {
     /// Such as `6.12.9-amd64`.
     public var kernelRelease: String
@@ -12,38 +13,46 @@ public struct HostFacts: Sendable, Equatable {
     /// How control groups are arranged.
     public var cgroups: HostCgroups
     /// Controllers that groups below the top of the cgroup2 hierarchy can have; nil without one.
-    public var controllers: Set<String>?
+    @ReadWhenAsked public var controllers: Set<String>?
     /// Actions of seccomp filters; empty if the kernel has no filters.
-    public var seccompActions: Set<String>
+    @ReadWhenAsked public var seccompActions: Set<String>
     /// Security modules in the order of their use; nil if the kernel does not tell.
-    public var securityModules: [String]?
+    @ReadWhenAsked public var securityModules: [String]?
     /// Whether a user namespace can be made, by what the kernel's limits say.
-    public var userNamespaces: Bool
+    @ReadWhenAsked public var userNamespaces: Bool
     /// File systems that can be mounted without loading a module.
-    public var fileSystems: Set<String>
+    @ReadWhenAsked public var fileSystems: Set<String>
 
-    /// Reads all of it from /proc and /sys.
+    /// Reads it from /proc and /sys.
     public static func discover() throws(SystemError) -> HostFacts {
         let cgroups = try HostCgroups.discover()
-        func optional(_ path: String) -> String? { try? File.readText(path) }
-        func words(_ text: String?) -> Set<String> {
-            Set((text ?? "").split(whereSeparator: \.isWhitespace).map(String.init))
-        }
         return HostFacts(
-            kernelRelease: trimmed(try File.readText("/proc/sys/kernel/osrelease")),
+            kernelRelease: trimmed(try File.readValue("/proc/sys/kernel/osrelease")),
             lastCapability: try CapabilitySet.lastOfKernel(),
-            capabilities: effectiveCapabilities(status: try File.readText("/proc/self/status")),
+            capabilities: effectiveCapabilities(status: try File.readValue("/proc/self/status")),
             cgroups: cgroups,
-            controllers: cgroups.unifiedMount.flatMap { optional($0 + "/cgroup.controllers") }.map(words),
-            seccompActions: words(optional("/proc/sys/kernel/seccomp/actions_avail")),
-            securityModules: securityModules(
-                list: optional("/sys/kernel/security/lsm"),
-                appArmor: optional("/sys/module/apparmor/parameters/enabled"),
-                hasSELinux: File.exists("/sys/fs/selinux/enforce")),
-            userNamespaces: allowsUserNamespaces(
-                limit: optional("/proc/sys/user/max_user_namespaces"),
-                clone: optional("/proc/sys/kernel/unprivileged_userns_clone"), root: geteuid() == 0),
-            fileSystems: fileSystems(optional("/proc/filesystems") ?? ""))
+            controllers: ReadWhenAsked {
+                cgroups.unifiedMount.flatMap { optional($0 + "/cgroup.controllers") }.map(words)
+            },
+            seccompActions: ReadWhenAsked { words(optional("/proc/sys/kernel/seccomp/actions_avail")) },
+            securityModules: ReadWhenAsked {
+                securityModules(
+                    list: optional("/sys/kernel/security/lsm"),
+                    appArmor: optional("/sys/module/apparmor/parameters/enabled"),
+                    hasSELinux: File.exists("/sys/fs/selinux/enforce"))
+            },
+            userNamespaces: ReadWhenAsked {
+                allowsUserNamespaces(
+                    limit: optional("/proc/sys/user/max_user_namespaces"),
+                    clone: optional("/proc/sys/kernel/unprivileged_userns_clone"), root: geteuid() == 0)
+            },
+            fileSystems: ReadWhenAsked { fileSystems(optional("/proc/filesystems") ?? "") })
+    }
+
+    private static func optional(_ path: String) -> String? { try? File.readValue(path) }
+
+    private static func words(_ text: String?) -> Set<String> {
+        Set((text ?? "").split(whereSeparator: \.isWhitespace).map(String.init))
     }
 
     /// The processor as uname(2) names it, such as `x86_64`.
@@ -101,4 +110,24 @@ public struct HostFacts: Sendable, Equatable {
     }
 
     private static func trimmed(_ text: String) -> String { text.filter { !$0.isWhitespace } }
+}
+
+// Beside the one that the compiler makes, which takes the facts themselves.
+extension HostFacts {
+    private init(
+        kernelRelease: String, lastCapability: UInt8, capabilities: CapabilitySet, cgroups: HostCgroups,
+        controllers: ReadWhenAsked<Set<String>?>, seccompActions: ReadWhenAsked<Set<String>>,
+        securityModules: ReadWhenAsked<[String]?>, userNamespaces: ReadWhenAsked<Bool>,
+        fileSystems: ReadWhenAsked<Set<String>>
+    ) {
+        self.kernelRelease = kernelRelease
+        self.lastCapability = lastCapability
+        self.capabilities = capabilities
+        self.cgroups = cgroups
+        _controllers = controllers
+        _seccompActions = seccompActions
+        _securityModules = securityModules
+        _userNamespaces = userNamespaces
+        _fileSystems = fileSystems
+    }
 }

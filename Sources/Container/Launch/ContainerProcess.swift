@@ -31,11 +31,17 @@ public final class ContainerProcess: Sendable {
     public var pidfd: Int32 { descriptor.rawValue }
 
     /// The process that a former supervisor started; nil when it is gone, also when its number was given to another.
-    public static func adopt(pid: Int32, startTime: UInt64) throws(SystemError) -> ContainerProcess? {
+    ///
+    /// - Parameter living: whether one that has ended and only waits to be collected is gone too.
+    public static func adopt(
+        pid: Int32, startTime: UInt64, living: Bool = false
+    ) throws(SystemError) -> ContainerProcess? {
         let result = mlr_pidfd_open(pid)
         if result == -ESRCH || result == -EINVAL { return nil }
         let pidfd = OwnedDescriptor(taking: try check(result, "open process \(pid)"))
-        guard let now = ProcessFacts.startTime(of: pid), now == startTime else { return nil }
+        let isThere =
+            living ? ProcessFacts.isAlive(pid, since: startTime) : ProcessFacts.startTime(of: pid) == startTime
+        guard isThere else { return nil }
         return ContainerProcess(pid: pid, pidfd: pidfd, startTime: startTime)
     }
 

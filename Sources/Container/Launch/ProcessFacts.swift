@@ -11,15 +11,15 @@ enum ProcessFacts {
         return fields.count > 19 ? UInt64(fields[19]) : nil
     }
 
-    /// Whether a process is there and no zombie that only waits to be collected by its parent.
-    static func isAlive(_ pid: Int32) -> Bool {
-        guard let state = fields(of: pid)?.first else { return false }
-        return state != "Z" && state != "X"
+    /// Whether a process that started then is there and no zombie that only waits to be collected by its parent.
+    static func isAlive(_ pid: Int32, since startTime: UInt64) -> Bool {
+        guard let fields = fields(of: pid), fields.count > 19, UInt64(fields[19]) == startTime else { return false }
+        return fields[0] != "Z" && fields[0] != "X"
     }
 
     /// From the third on.
     private static func fields(of pid: Int32) -> [Substring]? {
-        guard let text = try? File.readText("/proc/\(pid)/stat"),
+        guard let text = try? File.readValue("/proc/\(pid)/stat"),
             // The name, field 2, may hold anything; what follows its last parenthesis is numbers.
             let end = text.lastIndex(of: ")")
         else { return nil }

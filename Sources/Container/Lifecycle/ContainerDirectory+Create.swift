@@ -108,10 +108,12 @@ extension ContainerDirectory {
     }
 
     static func newRecord(_ spec: RuntimeSpec, _ options: CreateOptions, _ made: Making) -> ContainerRecord {
-        ContainerRecord(
+        var record = ContainerRecord(
             ociVersion: spec.ociVersion, id: made.id, bundle: options.bundle, pid: 0, startTime: 0,
             created: mlr_realtime_nanoseconds(), annotations: spec.annotations, rootfs: made.rootfs,
             cgroup: made.cgroup)
+        record.hasHooksForItsEnd = spec.hooks?.poststop.isEmpty == false
+        return record
     }
 
     private func launched(

@@ -30,17 +30,22 @@ extension ContainerDirectory {
     public func exec(
         _ id: String, _ process: RuntimeSpec.Process, _ options: ExecOptions = .init()
     ) throws(ContainerError) -> ContainerProcess {
-        let record = try record(id)
-        let status = try status(record)
+        try exec(try known(id), process, options)
+    }
+
+    /// The same in a container that has been looked up already.
+    public func exec(
+        _ known: KnownContainer, _ process: RuntimeSpec.Process, _ options: ExecOptions = .init()
+    ) throws(ContainerError) -> ContainerProcess {
+        let (record, spec, id) = (known.record, known.spec, known.record.id)
+        let first = record.pid == 0 ? nil : try self.process(record)
+        let status = try status(record, process: first)
         if status == .stopped { throw .notRunning(id) }
-        guard status == .running || (status == .paused && options.ignoresPause),
-            let container = try self.process(record)
-        else {
+        guard status == .running || (status == .paused && options.ignoresPause), let container = first else {
             throw .wrongState(
                 id, verb: "exec in", status: status,
                 remedy: status == .paused ? "resume it first, or use --ignore-paused" : "start it first")
         }
-        let spec = try spec(id)
         let host: HostFacts
         do throws(SystemError) { host = try HostFacts.discover() } catch { throw .system(error) }
         // What is not said is as it is for the container's own process.
@@ -115,10 +120,20 @@ extension ContainerDirectory {
         return group
     }
 
+    /// Looks a container up for what is done with it next.
+    public func known(_ id: String) throws(ContainerError) -> KnownContainer {
+        KnownContainer(record: try record(id), spec: try spec(id))
+    }
+}
+
+/// What is on record of a container.
+public struct KnownContainer: Sendable {
+    let record: ContainerRecord
+    let spec: RuntimeSpec
+
     /// The process that `exec` runs when it is given arguments only: the container's own with these.
-    public func processTemplate(_ id: String, args: [String]) throws(ContainerError) -> RuntimeSpec.Process {
-        _ = try record(id)
-        var process = try spec(id).process ?? .init()
+    public func process(args: [String]) -> RuntimeSpec.Process {
+        var process = spec.process ?? .init()
         process.args = args
         process.terminal = false
         process.consoleSize = nil

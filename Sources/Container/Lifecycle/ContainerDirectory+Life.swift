@@ -65,7 +65,7 @@ extension ContainerDirectory {
         }
         do throws(CgroupError) { try record.cgroup.remove() } catch { throw .cgroup(error) }
         ResourceControl.remove(record.resourceGroups)
-        let hooks = try? spec(id).hooks?.poststop
+        let hooks = record.hasHooksForItsEnd ? try? spec(id).hooks?.poststop : nil
         do throws(SystemError) { try File.removeTree(directory(id)) } catch { throw .system(error) }
         return HookRunner.tryAll(hooks ?? [], stage: "poststop", state: record.state(.stopped), in: record.bundle)
     }

@@ -64,16 +64,20 @@ public struct ContainerDirectory: Sendable {
     /// The container's first process, unless it has ended.
     func process(_ record: ContainerRecord) throws(ContainerError) -> ContainerProcess? {
         do throws(SystemError) {
-            guard let process = try ContainerProcess.adopt(pid: record.pid, startTime: record.startTime),
-                ProcessFacts.isAlive(record.pid)
-            else { return nil }
-            return process
+            return try ContainerProcess.adopt(pid: record.pid, startTime: record.startTime, living: true)
         } catch { throw .system(error) }
     }
 
     func status(_ record: ContainerRecord) throws(ContainerError) -> ContainerState.Status {
+        try status(record, process: record.pid == 0 ? nil : try process(record))
+    }
+
+    /// - Parameter process: what ``process(_:)`` has said of the record just now.
+    func status(
+        _ record: ContainerRecord, process: ContainerProcess?
+    ) throws(ContainerError) -> ContainerState.Status {
         if record.pid == 0 { return .creating }
-        guard try process(record) != nil else { return .stopped }
+        if process == nil { return .stopped }
         if File.exists(gate(record.id)) { return .created }
         if (try? record.cgroup.isPaused()) == true { return .paused }
         return .running

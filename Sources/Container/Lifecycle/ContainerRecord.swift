@@ -17,6 +17,8 @@ struct ContainerRecord: Sendable, Equatable {
     var cgroup: ContainerCgroup
     /// Groups of resctrl that were made for it.
     var resourceGroups: [String] = []
+    /// Whether its configuration has hooks for its end, so that it has to be read then.
+    var hasHooksForItsEnd = true
 
     init(
         ociVersion: String, id: String, bundle: String, pid: Int32, startTime: UInt64, created: UInt64,
@@ -47,6 +49,7 @@ struct ContainerRecord: Sendable, Equatable {
         rootfs = try cursor.required("rootfs").string()
         cgroup = try cursor.optional("cgroup", ContainerCgroup.init) ?? .none
         resourceGroups = try cursor.optional("resourceGroups")?.strings() ?? []
+        hasHooksForItsEnd = try cursor.optional("poststop")?.bool() ?? true
     }
 
     var json: JSON {
@@ -62,6 +65,7 @@ struct ContainerRecord: Sendable, Equatable {
         object["rootfs"] = .string(rootfs)
         if !cgroup.isNone { object["cgroup"] = cgroup.json }
         object.set("resourceGroups", resourceGroups)
+        if !hasHooksForItsEnd { object["poststop"] = false }
         return .object(object)
     }
 

@@ -56,7 +56,7 @@ public struct CapabilitySet: Sendable, Hashable, OptionSet {
     /// The number of the kernel's newest capability, from /proc/sys/kernel/cap_last_cap.
     public static func lastOfKernel() throws(SystemError) -> UInt8 {
         let path = "/proc/sys/kernel/cap_last_cap"
-        guard let number = UInt8(try File.readText(path).filter { !$0.isWhitespace }) else {
+        guard let number = UInt8(try File.readValue(path).filter { !$0.isWhitespace }) else {
             throw SystemError("understand", path: path, .invalidArgument)
         }
         return number
