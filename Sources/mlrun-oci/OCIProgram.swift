@@ -8,6 +8,13 @@ import Synchronization
 enum OCIProgram {
     static let version = "0.2.0"
 
+    /// What follows the program's name. CommandLine.arguments takes as long as some verbs do.
+    static func words() -> [String] {
+        (1..<max(1, Int(CommandLine.argc))).compactMap { number in
+            CommandLine.unsafeArgv[number].map { String(cString: $0) }
+        }
+    }
+
     static func run(_ words: [String]) -> Int32 {
         var isExec = false
         do {

@@ -27,7 +27,7 @@ public struct HostFacts: Sendable, Equatable {
     public static func discover() throws(SystemError) -> HostFacts {
         let cgroups = try HostCgroups.discover()
         return HostFacts(
-            kernelRelease: trimmed(try File.readValue("/proc/sys/kernel/osrelease")),
+            kernelRelease: kernelRelease(),
             lastCapability: try CapabilitySet.lastOfKernel(),
             capabilities: effectiveCapabilities(status: try File.readValue("/proc/self/status")),
             cgroups: cgroups,
@@ -47,6 +47,13 @@ public struct HostFacts: Sendable, Equatable {
                     clone: optional("/proc/sys/kernel/unprivileged_userns_clone"), root: geteuid() == 0)
             },
             fileSystems: ReadWhenAsked { fileSystems(optional("/proc/filesystems") ?? "") })
+    }
+
+    /// uname(2), which cannot fail.
+    static func kernelRelease() -> String {
+        var names = utsname()
+        uname(&names)
+        return withUnsafeBytes(of: names.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
     }
 
     private static func optional(_ path: String) -> String? { try? File.readValue(path) }

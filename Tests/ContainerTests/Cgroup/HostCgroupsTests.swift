@@ -1,3 +1,4 @@
+import LinuxSystem
 import Testing
 
 @testable import Container
@@ -43,6 +44,14 @@ struct HostCgroupsTests {
                 "pids": nil, "memory": "/sys/fs/cgroup/memory", "cpu": "/sys/fs/cgroup/cpu,cpuacct",
                 "cpuacct": "/sys/fs/cgroup/cpu,cpuacct",
             ])
+    }
+
+    @Test("what is found at the usual place is what mountinfo tells of it")
+    func usualPlace() throws {
+        let found = try HostCgroups.discover()
+        let told = HostCgroups(
+            mountinfo: try File.readText("/proc/self/mountinfo"), selfCgroup: try File.readText("/proc/self/cgroup"))
+        #expect(found == told)
     }
 
     @Test("a host of version 1 alone, and one with nothing mounted")

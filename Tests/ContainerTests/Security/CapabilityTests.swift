@@ -8,7 +8,12 @@ struct CapabilityTests {
     func names() {
         #expect(Capability.allCases.count == 41)
         #expect(Capability.allCases.map(\.rawValue) == Array(0...40))
-        for capability in Capability.allCases { #expect(Capability(named: capability.name) == capability) }
+        for capability in Capability.allCases {
+            #expect(Capability(named: capability.name) == capability)
+            // A case is the kernel's name in camel case: the table of names and the cases cannot drift apart.
+            let words = "\(capability)".flatMap { $0.isUppercase ? "_\($0)" : $0.uppercased() }
+            #expect(capability.name == "CAP_" + String(words))
+        }
         #expect(Capability.netBindService.name == "CAP_NET_BIND_SERVICE")
         #expect(Capability.sysTtyConfig.name == "CAP_SYS_TTY_CONFIG")
         #expect(Capability.setgid.name == "CAP_SETGID")

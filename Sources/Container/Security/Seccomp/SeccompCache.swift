@@ -16,7 +16,7 @@ struct SeccompCache {
         // Of the headers, which is the library's own wherever it is linked in: a program that is kept must cost no call of it.
         let library = "\(SCMP_VER_MAJOR).\(SCMP_VER_MINOR).\(SCMP_VER_MICRO)"
         // Which calls there are is a matter of the kernel.
-        let kernel = (try? File.readText("/proc/sys/kernel/osrelease")) ?? "?"
+        let kernel = HostFacts.kernelRelease()
         let head = "libseccomp \(library)\narchitecture \(HostFacts.architecture)\nkernel \(kernel)\n"
         return Array(head.utf8) + profile.json.bytes()
     }
