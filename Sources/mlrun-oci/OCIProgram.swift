@@ -95,7 +95,8 @@ enum OCIProgram {
     static let programOptions = "[OPTION OF ps…]"
 
     private static func printVersion() -> Int32 {
-        print("mlrun-oci version \(version)\nspec: \(RuntimeFeatures.latestVersion)")
+        // dockerd shows the commit as the runtime's version, and nothing else of this.
+        print("mlrun-oci version \(version)\ncommit: v\(version)\nspec: \(RuntimeFeatures.latestVersion)")
         print("libseccomp: \(RuntimeFeatures.seccompVersion)")
         return 0
     }
