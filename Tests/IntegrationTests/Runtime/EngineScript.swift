@@ -33,11 +33,12 @@ struct EngineScript {
         try shipped("podman/50-mlrun-oci.conf", as: "50-mlrun-oci.conf")
     }
 
+    static let repository = "/" + #filePath.split(separator: "/").dropLast(4).joined(separator: "/")
+
     /// A file of `packaging/` as scripts/install would put it, in the test's directory.
     @discardableResult
     func shipped(_ file: String, as name: String) throws -> String {
-        let source = #filePath.split(separator: "/").dropLast(4).joined(separator: "/")
-        let text = try File.readText("/\(source)/packaging/\(file)")
+        let text = try File.readText("\(Self.repository)/packaging/\(file)")
         let pieces = text.split(separator: "@RUNTIME@", omittingEmptySubsequences: false)
         return try directory.write(name, pieces.joined(separator: runtime))
     }
@@ -46,7 +47,7 @@ struct EngineScript {
         set -u
         mount -t tmpfs -o mode=755 tmpfs /run
         mkdir /run/lock
-        mount -t cgroup2 cgroup2 /sys/fs/cgroup
+        [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
         if [ -d /etc/containers ]; then
             mkdir "$D/etc" "$D/etc-work"
             mount -t overlay -o "lowerdir=/etc/containers,upperdir=$D/etc,workdir=$D/etc-work" overlay /etc/containers
@@ -55,6 +56,7 @@ struct EngineScript {
         fi
         leave() {
             [ -d "/sys/fs/cgroup$GROUP" ] || return 0
+            [ ! -d "/sys/fs/cgroup$GROUP/engine" ] || echo $$ >/sys/fs/cgroup/cgroup.procs
             echo 1 2>/dev/null >"/sys/fs/cgroup$GROUP/cgroup.kill" || true
             for try in 1 2 3 4 5 6 7 8 9 10; do
                 find "/sys/fs/cgroup$GROUP" -depth -type d -exec rmdir {} + 2>/dev/null && break
@@ -65,8 +67,19 @@ struct EngineScript {
 
         """
 
+    /// Puts the script and its engine into a group beside those of its containers. An engine in the root of the hierarchy, where
+    /// no limits are, takes the kernel for one without limits of swap.
+    static let groupOfItsOwn = """
+        mkdir -p "/sys/fs/cgroup$GROUP/engine"
+        for controller in cpu io memory pids; do echo "+$controller" >"/sys/fs/cgroup$GROUP/cgroup.subtree_control"; done
+        echo $$ >"/sys/fs/cgroup$GROUP/engine/cgroup.procs"
+
+        """
+
     /// Runs the script with `D` (the test's directory), `ROOTFS`, `GROUP` and `RUNTIME` set.
-    func run(_ script: String, seconds: Int = 120) throws -> Program.Outcome {
+    func run(
+        _ script: String, environment: [String: String] = [:], seconds: Int = 120
+    ) throws -> Program.Outcome {
         let file = try directory.write("script", Self.preparation + script)
         return try Program.run(
             [
@@ -74,6 +87,8 @@ struct EngineScript {
                 "sh",
                 file,
             ],
-            environment: ["D": directory.path, "ROOTFS": rootfs, "GROUP": group, "RUNTIME": runtime], seconds: seconds)
+            environment: environment.merging(
+                ["D": directory.path, "ROOTFS": rootfs, "GROUP": group, "RUNTIME": runtime]
+            ) { $1 }, seconds: seconds)
     }
 }
