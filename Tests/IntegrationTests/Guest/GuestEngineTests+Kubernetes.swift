@@ -26,8 +26,15 @@ extension Integration.GuestEngineTests {
 
             """#
 
+    private static let facts = """
+        echo $(id -u) $(id -G); echo $(cat /sys/fs/cgroup/cpu.weight /sys/fs/cgroup/memory.high /proc/self/oom_score_adj)
+        echo $(grep -E 'CapEff|CapBnd|NoNewPrivs|Seccomp:' /proc/self/status); echo $(cat /proc/1/comm)
+        touch /x 2>/dev/null || echo root refused; echo version $(cat /proc/version)
+        echo 1 2>/dev/null >/proc/sys/kernel/domainname || echo sysctl refused
+        """
+
     @Test(
-        "Guest: containerd's CRI plugin leads a pod of a RuntimeClass: sandbox, container, exec, logs, limits, memory kill",
+        "Guest: containerd's CRI plugin leads a pod of a RuntimeClass: sandbox, container, exec, logs, limits, memory kill, security",
         .enabled(
             if: TestMachine.isInstalled("containerd", "ctr", "curl", "/usr/bin/python3", "/usr/lib/cni/bridge"),
             "needs Debian's containerd, curl, python3 and containernetworking-plugins"))
@@ -43,11 +50,18 @@ extension Integration.GuestEngineTests {
                 sandbox=$(cri RunPodSandbox '{"runtime_handler": "'$handler'", "config": '"$pod"'}' pod_sandbox_id)
                 in='{"pod_sandbox_id": "'$sandbox'"}'
                 cri PodSandboxStatus "$in" status.state status.runtime_handler
-                # create NAME COMMAND RESOURCES
+                none='{}'
+                # create NAME COMMAND RESOURCES [SECURITY]
                 create() {
                     cri CreateContainer '{"pod_sandbox_id": "'$sandbox'", "sandbox_config": '"$pod"', "config": {
                         "metadata": {"name": "'$1'"}, "image": {"image": "'$image'"}, "command": '"$2"',
-                        "log_path": "'$1.log'", "linux": {"resources": '"$3"'}}}' container_id
+                        "log_path": "'$1.log'", "linux": {"resources": '"$3"', "security_context": '"${4:-$none}"'}}}' container_id
+                }
+                ended() {
+                    for try in $(seq 100); do
+                        [ "$(cri ContainerStatus "$1" status.state)" = EXITED ] && break; sleep 0.2
+                    done
+                    cri ContainerStatus "$1" status.exit_code status.reason
                 }
                 serving=$(create serving '["sh", "-c", "hostname; echo wrong >&2; exec httpd -f -p 80 -h /etc"]' \
                     '{"memory_limit_in_bytes": 67108864, "cpu_quota": 50000, "cpu_period": 100000}')
@@ -71,20 +85,41 @@ extension Integration.GuestEngineTests {
                 starved=$(create starved '["sh", "-c", "'"$STARVE"'"]' '{"memory_limit_in_bytes": 33554432}')
                 it='{"container_id": "'$starved'"}'
                 cri StartContainer "$it" >/dev/null
-                for try in $(seq 100); do [ "$(cri ContainerStatus "$it" status.state)" = EXITED ] && break; sleep 0.2; done
-                cri ContainerStatus "$it" status.exit_code status.reason
+                ended "$it"
+
+                # What a restricted pod security standard asks for, and a process namespace shared in the pod.
+                hardened=$(create hardened '["sh", "-c", "'"$FACTS"'"]' \
+                    '{"cpu_shares": 512, "oom_score_adj": 700, "unified": {"memory.high": "61440000"}}' \
+                    '{"run_as_user": {"value": 5}, "run_as_group": {"value": 6}, "supplemental_groups": [7, 8],
+                      "capabilities": {"drop_capabilities": ["ALL"], "add_capabilities": ["NET_BIND_SERVICE"]},
+                      "no_new_privs": true, "readonly_rootfs": true, "seccomp": {"profile_type": "RUNTIME_DEFAULT"},
+                      "namespace_options": {"pid": "POD"}, "masked_paths": ["/proc/version"], "readonly_paths": ["/proc/sys"]}')
+                it='{"container_id": "'$hardened'"}'
+                cri StartContainer "$it" >/dev/null
+                ended "$it"
+                cut -d' ' -f4- "$D/logs/hardened.log"
+
+                missing=$(create missing '["/no/such"]' '{}')
+                it='{"container_id": "'$missing'"}'
+                cri StartContainer "$it" 2>&1 | grep -o 'exec "/no/such".*'
+                ended "$it"
                 cri StopPodSandbox "$in" >/dev/null; cri RemovePodSandbox "$in" >/dev/null
                 cri ListContainers '{}' containers; cri ListPodSandbox '{}' items
 
                 """# + Self.groupsLeft + "kill $daemon; wait $daemon\n",
             environment: [
-                "STARVE": Self.starve, "LAYOUT": image.layout, "REPOSITORY": EngineScript.repository,
+                "STARVE": Self.starve, "FACTS": Self.facts.split(separator: "\n").joined(separator: "; "),
+                "LAYOUT": image.layout, "REPOSITORY": EngineScript.repository,
             ], seconds: 300)
         #expect(
             outcome.lines == [
                 "READY", "mlrun-oci", "CREATED", "RUNNING", "led by mlrun-oci", "67108864 50000 100000",
                 "root:x:0:0:root:/root:/bin/sh", "named", "wrong", "5", "100663296 50000 100000", "measured",
-                "stdout F named", "stderr F wrong", "EXITED", "137", "Error", "137", "OOMKilled", "[]", "[]",
+                "stdout F named", "stderr F wrong", "EXITED", "137", "Error", "137", "OOMKilled",
+                "0", "Completed", "5 6 7 8", "59 61440000 700",
+                "CapEff: 0000000000000000 CapBnd: 0000000000000400 NoNewPrivs: 1 Seccomp: 2", "sleep", "root refused",
+                "version", "sysctl refused",
+                "exec \"/no/such\": no such file or directory: unknown", "128", "StartError", "[]", "[]",
                 "groups left: 0",
             ], "\(outcome)")
     }
