@@ -80,7 +80,8 @@ public struct HostCgroups: Sendable, Equatable {
 
     /// The same on the texts of proc_pid_mountinfo(5) and cgroups(7).
     public init(mountinfo: String, selfCgroup: String) {
-        let mounts = mountinfo.split(separator: "\n").compactMap(CgroupMount.init)
+        let mounts = MountTable(mountinfo).visible { $0.type == "cgroup" || $0.type == "cgroup2" }
+            .map(CgroupMount.init)
         // Of several views of the one cgroup2 hierarchy the usual place is preferred: there everybody looks.
         let unified = mounts.filter { $0.version2 }
         let chosen = unified.last { $0.point == "/sys/fs/cgroup" } ?? unified.last
@@ -110,38 +111,17 @@ public struct HostCgroups: Sendable, Equatable {
     }
 }
 
-/// One line of mountinfo that is about control groups.
+/// A mounted view of control groups.
 private struct CgroupMount {
     let point: String
     let root: String
     let version2: Bool
     let options: [String]
 
-    init?(_ line: Substring) {
-        let fields = line.split(separator: " ")
-        guard let dash = fields.firstIndex(of: "-"), dash >= 6, fields.count > dash + 3 else { return nil }
-        guard fields[dash + 1] == "cgroup" || fields[dash + 1] == "cgroup2" else { return nil }
-        version2 = fields[dash + 1] == "cgroup2"
-        root = Self.unescape(fields[3])
-        point = Self.unescape(fields[4])
-        options = fields[dash + 3].split(separator: ",").map(String.init)
-    }
-
-    /// Space, tab, newline and backslash are written as three octal digits.
-    private static func unescape(_ field: Substring) -> String {
-        guard field.contains("\\") else { return String(field) }
-        var bytes: [UInt8] = []
-        var rest = Substring(field).utf8
-        while let byte = rest.first {
-            let digits = Substring(rest.dropFirst().prefix(3))
-            if byte == UInt8(ascii: "\\"), digits.utf8.count == 3, let value = UInt8(digits, radix: 8) {
-                bytes.append(value)
-                rest = rest.dropFirst(4)
-            } else {
-                bytes.append(byte)
-                rest = rest.dropFirst()
-            }
-        }
-        return String(decoding: bytes, as: UTF8.self)
+    init(_ line: MountTable.Line) {
+        version2 = line.type == "cgroup2"
+        root = MountTable.unescape(line.root)
+        point = MountTable.unescape(line.point)
+        options = line.options.split(separator: ",").map(String.init)
     }
 }

@@ -54,6 +54,28 @@ struct HostCgroupsTests {
         #expect(found == told)
     }
 
+    @Test("mounts that others lie over are as good as not there")
+    func covered() {
+        let sys = "23 1 0:20 / /sys rw - sysfs sysfs rw\n"
+        let unified = "35 23 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+        let over = "36 35 0:31 / /sys/fs/cgroup rw - tmpfs none rw\n"
+        let pids = "37 36 0:32 / /sys/fs/cgroup/pids rw - cgroup none rw,pids\n"
+        let legacy = HostCgroups(mountinfo: sys + unified + over + pids, selfCgroup: "1:pids:/\n0::/\n")
+        #expect(legacy.layout == .legacy && legacy.unifiedMount == nil)
+        #expect(legacy.legacyControllers == ["pids": "/sys/fs/cgroup/pids"])
+
+        let again = "38 36 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+        let host = HostCgroups(mountinfo: sys + unified + over + pids + again, selfCgroup: "1:pids:/\n0::/\n")
+        #expect(host.layout == .hybrid && host.unifiedMount == "/sys/fs/cgroup")
+        #expect(host.legacyControllers == ["pids": nil])
+
+        // Something over /sys hides all of it, and something beside it nothing.
+        let beside = "39 23 0:33 / /sys/fs/cgroups rw - tmpfs none rw\n"
+        #expect(HostCgroups(mountinfo: sys + unified + beside, selfCgroup: "0::/\n").layout == .unified)
+        let above = "40 23 0:33 / /sys/fs rw - tmpfs none rw\n"
+        #expect(HostCgroups(mountinfo: sys + unified + above, selfCgroup: "0::/\n").layout == .none)
+    }
+
     @Test("a host of version 1 alone, and one with nothing mounted")
     func legacyAndNone() {
         let legacy = HostCgroups(
