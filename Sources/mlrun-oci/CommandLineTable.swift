@@ -95,7 +95,7 @@ struct CommandLineParser {
     }
 
     /// The words that Go's strconv.ParseBool takes.
-    private static let switchWords: [String: String] = [
+    static let switchWords: [String: String] = [
         "1": Invocation.on, "t": Invocation.on, "T": Invocation.on, "true": Invocation.on, "TRUE": Invocation.on,
         "True": Invocation.on, "0": Invocation.off, "f": Invocation.off, "F": Invocation.off, "false": Invocation.off,
         "FALSE": Invocation.off, "False": Invocation.off,

@@ -11,7 +11,8 @@ enum OCIGlobals {
         OptionRule("debug", "log what is done and how long it took"),
         OptionRule("cgroup-manager", value: "NAME", managers),
         OptionRule("systemd-cgroup", "let systemd make the cgroups"),
-        OptionRule("rootless", value: "BOOL", "true, false or auto: whether a container may go without a cgroup"),
+        OptionRule(
+            "rootless", value: "BOOL", "true: state below XDG_RUNTIME_DIR; false: no container without a cgroup; auto"),
         OptionRule("criu", value: "PROGRAM", "the checkpoint program; criu of PATH by default"),
         OptionRule("version", short: "v", "print the version"),
         OptionRule("help", short: "h", "print this help"),
@@ -21,9 +22,14 @@ enum OCIGlobals {
 
     static func check(_ globals: [String: String]) throws(UsageError) {
         _ = try cgroupManager(globals)
-        if let rootless = globals["rootless"], !["true", "false", "auto"].contains(rootless) {
-            throw UsageError("--rootless is \"\(rootless)\", not true, false or auto")
-        }
+        _ = try isRootless(globals)
+    }
+
+    /// Whether the caller says to have no rights; nil leaves it to be found out, as without the option.
+    static func isRootless(_ globals: [String: String]) throws(UsageError) -> Bool? {
+        guard let text = globals["rootless"], !text.isEmpty, text.lowercased() != "auto" else { return nil }
+        if let word = CommandLineParser.switchWords[text] { return word == Invocation.on }
+        throw UsageError("--rootless is \"\(text)\", not true, false or auto")
     }
 
     static func cgroupManager(_ invocation: Invocation) throws(UsageError) -> ContainerDirectory.CgroupManager {
@@ -54,7 +60,8 @@ enum OCIGlobals {
 
     static func containers(_ globals: [String: String]) -> ContainerDirectory {
         if let root = globals["root"] { return ContainerDirectory(root: OCIVerbs.absolute(root)) }
-        if isUnprivileged, let runtime = OCIVerbs.variable("XDG_RUNTIME_DIR") {
+        let isRootless = (try? isRootless(globals)) ?? isUnprivileged
+        if isRootless, let runtime = OCIVerbs.variable("XDG_RUNTIME_DIR") {
             return ContainerDirectory(root: "\(runtime)/mlrun-oci")
         }
         return ContainerDirectory(root: "/run/mlrun-oci")

@@ -30,7 +30,13 @@ public enum RuntimeFeatures {
             // What callers ask for by this name, whichever runtime it is.
             "org.opencontainers.runc.checkpoint.enabled": "true",
             "dev.mlrun.version": .string(version),
+            // What the members of fixed form say without a condition that lies outside the configuration and the kernel.
+            "dev.mlrun.condition.cgroup.v1": "no cgroup2 is mounted, or MLRUN_CGROUP_V1=1 is in the environment",
+            "dev.mlrun.condition.checkpoint": "criu is installed",
         ]
+        object["potentiallyUnsafeConfigAnnotations"] = strings([
+            CDIRegistry.annotationPrefix, SystemdAnnotations.prefix,
+        ])
         return .object(object)
     }
 

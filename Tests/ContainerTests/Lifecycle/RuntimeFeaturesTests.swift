@@ -41,6 +41,15 @@ import Testing
         #expect(modes.contains("MPOL_INTERLEAVE"))
     }
 
+    @Test("what holds under a condition only is said with it, and annotations that change anything are named")
+    func conditions() throws {
+        #expect(features["linux"]?["cgroup"]?["v1"]?.bool == true)
+        let annotations = features["annotations"]
+        #expect(annotations?["dev.mlrun.condition.cgroup.v1"]?.string?.contains("MLRUN_CGROUP_V1=1") == true)
+        #expect(annotations?["dev.mlrun.condition.checkpoint"]?.string?.contains("criu") == true)
+        #expect(names(features["potentiallyUnsafeConfigAnnotations"]) == ["cdi.k8s.io/", "org.systemd.property."])
+    }
+
     @Test("what is said to be enabled is what the planner takes, and the other way round")
     func planner() throws {
         var spec = RuntimeSpec(
