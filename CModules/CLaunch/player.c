@@ -50,11 +50,6 @@ static int become_root(const struct mlr_step *step) {
     return 0;
 }
 
-static int own_root(struct player *player) {
-    player->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return player->root < 0 ? -errno : 0;
-}
-
 static int isolate_mounts(const struct mlr_step *step) {
     RESULT(mount(NULL, "/", NULL, step->a | MS_REC, NULL));
 }
@@ -104,7 +99,7 @@ static int play_step(struct player *player, const struct mlr_step *step) {
     case MLR_STEP_TIME_OFFSETS: return mlr_step_time_offsets(player, step);
     case MLR_STEP_ISOLATE_MOUNTS: return isolate_mounts(step);
     case MLR_STEP_ATTACH_ROOT: return mlr_step_attach_root(player, step);
-    case MLR_STEP_OWN_ROOT: return own_root(player);
+    case MLR_STEP_OWN_ROOT: return mlr_step_own_root(player, step);
     case MLR_STEP_MOUNT: return mlr_step_mount(player, step);
     case MLR_STEP_REMOUNT: return mlr_step_remount(player, step);
     case MLR_STEP_MOUNT_READ_ONLY: return mlr_step_mount_read_only(step);

@@ -93,6 +93,7 @@ int mlr_step_link(struct player *player, const struct mlr_step *step);
 int mlr_step_mask(struct player *player, const struct mlr_step *step);
 int mlr_step_read_only(struct player *player, const struct mlr_step *step);
 int mlr_step_console(struct player *player, const struct mlr_step *step);
+int mlr_step_own_root(struct player *player, const struct mlr_step *step);
 int mlr_step_attach_root(struct player *player, const struct mlr_step *step);
 int mlr_step_enter_root(struct player *player, const struct mlr_step *step);
 int mlr_is_null(int descriptor);

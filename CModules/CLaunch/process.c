@@ -60,9 +60,18 @@ static int get_ready(struct player *player) {
     return 0;
 }
 
+static int raise_administration(void) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    if (syscall(SYS_capget, &header, data) < 0) return -errno;
+    data[0].effective |= 1U << CAP_SYS_ADMIN;
+    RESULT(syscall(SYS_capset, &header, data));
+}
+
 int mlr_step_seccomp(struct player *player, const struct mlr_step *step) {
     struct sock_fprog program = {.len = (unsigned short)step->size, .filter = (struct sock_filter *)step->data};
-    int result = step->flags & MLR_SECCOMP_IS_LAST ? get_ready(player) : 0;
+    int result = step->flags & MLR_SECCOMP_RAISES ? raise_administration() : 0;
+    if (result == 0 && step->flags & MLR_SECCOMP_IS_LAST) result = get_ready(player);
     if (result < 0) return result;
     long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, step->a, &program);
     if (listener < 0) return -errno;
@@ -141,6 +150,13 @@ static int own_null(struct player *player, int source) {
     return source >= 0 && mlr_is_null(source) ? open_null(player) : source;
 }
 
+/* Only the process itself knows its number in its pid namespace, without which sd_listen_fds(3) finds no sockets. */
+static void write_own_number(const struct mlr_launch *launch) {
+    if (!launch->own_number) return;
+    launch->own_number[0] = 0;
+    mlr_append_number(launch->own_number, MLR_OWN_NUMBER_ROOM + 1, 0, (unsigned long)syscall(SYS_getpid));
+}
+
 static int place_extra(const struct mlr_launch *launch, int lowest) {
     for (size_t i = 0; i < launch->extra_count; i++) {
         int lifted = lift(launch->extra[i], lowest);
@@ -175,6 +191,7 @@ int mlr_step_streams(struct player *player, const struct mlr_step *step) {
         if (step->flags & MLR_STREAMS_CHOWN) give_away(sources[i], step->owner);
         if (dup3(sources[i], i, 0) < 0) return -errno;
     }
+    write_own_number(launch);
     return place_extra(launch, lowest);
 }
 

@@ -49,7 +49,7 @@ int mlr_step_console(struct player *player, const struct mlr_step *step) {
 }
 
 int mlr_step_attach_root(struct player *player, const struct mlr_step *step) {
-    int here = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int here = open(step->path ? step->path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (here < 0) return -errno;
     const char *failed = NULL;
     int tree = step->descriptor >= 0 ? step->descriptor : mlr_open_bind(step->data, &failed);
@@ -60,10 +60,16 @@ int mlr_step_attach_root(struct player *player, const struct mlr_step *step) {
     return result;
 }
 
-/* The root is attached over the host's, so that a change of root is all there is to do; the host's stays below it. */
+/* The root is attached over the host's, or in place, so that a change of root is all there is to do. */
 static int change_root(struct player *player) {
     if (fchdir(player->root) < 0 || chroot(".") < 0) return -errno;
     RESULT(chdir("/"));
+}
+
+int mlr_step_own_root(struct player *player, const struct mlr_step *step) {
+    player->root = step->descriptor >= 0 ? step->descriptor : open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (player->root < 0) return -errno;
+    return step->descriptor >= 0 ? change_root(player) : 0;
 }
 
 int mlr_step_enter_root(struct player *player, const struct mlr_step *step) {

@@ -10,7 +10,8 @@ extension OCIVerbs {
         OptionRule("console-socket", value: "SOCKET", "send the terminal to a unix socket"),
         OptionRule("pidfd-socket", value: "SOCKET", "send a pidfd of the container's process to a unix socket"),
         OptionRule("pid-file", value: "FILE", "write the pid of the container's process to a file"),
-        OptionRule("no-pivot", "refused: the root is always left by pivot_root(2)"),
+        OptionRule("device", value: "NAME", "give it a device by its CDI name, such as nvidia.com/gpu=all"),
+        OptionRule("no-pivot", "enter the root by chroot(2), for a host that runs from an initramfs"),
         OptionRule("no-new-keyring", "keep the caller's session keyring"),
         OptionRule("preserve-fds", value: "N", "pass on N descriptors behind those of LISTEN_FDS"),
     ]
@@ -66,35 +67,32 @@ extension OCIVerbs {
 
     static func createOptions(_ invocation: Invocation) throws -> CreateOptions {
         var options = CreateOptions(bundle: absolute(invocation.value("bundle") ?? "."))
-        if invocation.has("no-pivot") {
-            throw UsageError(
-                "--no-pivot is refused: without pivot_root(2) the host's files stay mounted below the container, and its "
-                    + "root can get back to them; run from a root that is no initramfs instead")
-        }
+        options.devices = invocation.values("device")
+        options.pivots = !invocation.has("no-pivot")
         options.pidFile = invocation.value("pid-file")
         options.consoleSocket = invocation.value("console-socket")
         options.pidfdSocket = invocation.value("pidfd-socket")
         options.makesKeyring = !invocation.has("no-new-keyring")
         options.notifySocket = variable("NOTIFY_SOCKET")
-        let listening = try listening()
-        options.listeningCount = listening.count
-        options.listeningNames = variable("LISTEN_FDNAMES")
-        options.extraDescriptors = listening + (try preserved(invocation, from: 3 + Int32(listening.count)))
+        (options.listening, options.extraDescriptors) = try passedOn(invocation)
         options.seccompCache = "\(containers(invocation).root)/.seccomp"
-        options.needsCgroup = invocation.globals["rootless"] == "false"
+        options.needsCgroup = try OCIGlobals.isRootless(invocation.globals) == false
         options.cgroupManager = try OCIGlobals.cgroupManager(invocation)
         return options
     }
 
-    /// Sockets that a service manager hands to this process (sd_listen_fds(3)).
-    static func listening() throws -> [SharedDescriptor] {
-        guard let count = variable("LISTEN_FDS").flatMap({ Int32($0) }), count > 0,
+    /// Sockets that a service manager hands to this process (sd_listen_fds(3)), and what --preserve-fds names behind them.
+    static func passedOn(
+        _ invocation: Invocation
+    ) throws -> (listening: ListeningSockets?, descriptors: [SharedDescriptor]) {
+        guard let count = variable("LISTEN_FDS").flatMap({ Int32($0) }), (1...1024).contains(count),
             variable("LISTEN_PID").flatMap({ Int32($0) }) == getpid()
-        else { return [] }
-        return try descriptors(3, count)
+        else { return (nil, try preserved(invocation, from: 3)) }
+        let listening = ListeningSockets(count: Int(count), names: variable("LISTEN_FDNAMES"))
+        return (listening, try descriptors(3, count) + preserved(invocation, from: 3 + count))
     }
 
-    static func preserved(_ invocation: Invocation, from first: Int32) throws -> [SharedDescriptor] {
+    private static func preserved(_ invocation: Invocation, from first: Int32) throws -> [SharedDescriptor] {
         guard let text = invocation.value("preserve-fds") else { return [] }
         guard let count = Int32(text), (0...1024).contains(count) else {
             throw UsageError("--preserve-fds is \"\(text)\", not a number of descriptors")

@@ -27,7 +27,7 @@ extension OCIVerbs {
         let id = invocation.arguments[0]
         let containers = containers(invocation)
         let container = try containers.known(id)
-        var process = try process(invocation, container)
+        let process = try process(invocation, container)
         var options = ExecOptions()
         options.streams = process.terminal ? .console(process.consoleSize) : .inherited
         options.consoleSocket = invocation.value("console-socket")
@@ -39,11 +39,7 @@ extension OCIVerbs {
         if invocation.has("detach"), process.terminal, options.consoleSocket == nil {
             throw UsageError("--detach with a terminal needs --console-socket")
         }
-        let listening = try listening()
-        if !listening.isEmpty {
-            process.env += ["LISTEN_FDS=\(listening.count)", "LISTEN_PID=1"]
-        }
-        options.extraDescriptors = listening + (try preserved(invocation, from: 3 + Int32(listening.count)))
+        (options.listening, options.extraDescriptors) = try passedOn(invocation)
         options.seccompCache = "\(containers.root)/.seccomp"
         options.cgroup = try subgroup(invocation)
         options.ignoresPause = invocation.has("ignore-paused")

@@ -1,4 +1,5 @@
 import Container
+import Glibc
 import OCISpec
 import Testing
 
@@ -43,10 +44,11 @@ import Testing
         let wanted: [String: [String]] = [
             "create": [
                 "bundle", "pid-file", "console-socket", "pidfd-socket", "no-pivot", "no-new-keyring", "preserve-fds",
+                "device",
             ],
             "run": [
                 "bundle", "pid-file", "console-socket", "detach", "keep", "no-subreaper", "preserve-fds",
-                "pidfd-socket",
+                "pidfd-socket", "no-pivot", "no-new-keyring", "device",
             ],
             "exec": [
                 "process", "console-socket", "detach", "pid-file", "preserve-fds", "pidfd-socket", "env", "tty", "user",
@@ -82,6 +84,44 @@ import Testing
                 "root", "log", "log-format", "debug", "systemd-cgroup", "rootless", "cgroup-manager", "version", "help",
             ])
             .isSubset(of: OCIGlobals.rules.map(\.name)))
+    }
+
+    @Test("options of create become what a container is made with")
+    func creation() throws {
+        var invocation = Invocation(options: ["device": ["acme.com/gpu=0", "acme.com/gpu=1"], "no-pivot": ["true"]])
+        var options = try OCIVerbs.createOptions(invocation)
+        #expect(options.devices == ["acme.com/gpu=0", "acme.com/gpu=1"])
+        #expect(!options.pivots && options.makesKeyring && !options.needsCgroup)
+        invocation = Invocation(globals: ["rootless": "F"], options: ["no-pivot": ["false"]])
+        options = try OCIVerbs.createOptions(invocation)
+        #expect(options.devices.isEmpty && options.pivots && options.needsCgroup)
+    }
+
+    @Test(
+        "--rootless takes Go's truth values, and auto or nothing for what is to be found out",
+        arguments: [
+            ("true", true), ("1", true), ("T", true), ("false", false), ("0", false), ("FALSE", false), ("auto", nil),
+            ("AUTO", nil), ("", nil),
+        ] as [(String, Bool?)])
+    func rootless(_ text: String, _ expected: Bool?) throws {
+        #expect(try OCIGlobals.isRootless(["rootless": text]) == expected)
+    }
+
+    @Test("--rootless takes nothing else", arguments: ["yes", "no", "tRuE", " true", "2"])
+    func notRootless(_ text: String) {
+        #expect(throws: UsageError.self) { try OCIGlobals.check(["rootless": text]) }
+    }
+
+    @Test("state is kept below XDG_RUNTIME_DIR for those who say that they have no rights")
+    func stateDirectory() throws {
+        let before = OCIVerbs.variable("XDG_RUNTIME_DIR")
+        defer { if let before { setenv("XDG_RUNTIME_DIR", before, 1) } else { unsetenv("XDG_RUNTIME_DIR") } }
+        setenv("XDG_RUNTIME_DIR", "/run/user/1000", 1)
+        #expect(OCIGlobals.containers(["rootless": "true"]).root == "/run/user/1000/mlrun-oci")
+        #expect(OCIGlobals.containers(["rootless": "false"]).root == "/run/mlrun-oci")
+        #expect(OCIGlobals.containers(["rootless": "true", "root": "/state"]).root == "/state")
+        unsetenv("XDG_RUNTIME_DIR")
+        #expect(OCIGlobals.containers(["rootless": "true"]).root == "/run/mlrun-oci")
     }
 
     @Test("no option is named twice, and no short letter stands for two")

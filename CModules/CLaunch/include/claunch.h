@@ -19,8 +19,8 @@ enum mlr_step_kind {
     MLR_STEP_UNSHARE,          /* a (kinds) */
     MLR_STEP_TIME_OFFSETS,     /* text: lines for timens_offsets; makes and enters the time namespace */
     MLR_STEP_ISOLATE_MOUNTS,   /* a MS_PRIVATE or MS_SLAVE: no mount event goes out to the host, or comes in */
-    MLR_STEP_ATTACH_ROOT,      /* descriptor: detached mount; or -1 and data: struct mlr_bind */
-    MLR_STEP_OWN_ROOT,         /* - : the present root is the container's (a joined mount namespace) */
+    MLR_STEP_ATTACH_ROOT,      /* descriptor: detached mount; or -1 and data: struct mlr_bind; path: over what, or NULL: the root */
+    MLR_STEP_OWN_ROOT,         /* descriptor: the directory to change the root to, or -1: the present root is the container's */
     MLR_STEP_MOUNT,            /* path, text (type), list (key, value or NULL, …), a set, b and c propagation, source, flags,
                                   descriptor (user namespace of its id mapping, or -1), slot, d and data for old mount(2) */
     MLR_STEP_REMOUNT,          /* path, list (as MOUNT, empty for the mount's own attributes only), a set, b clear,
@@ -72,7 +72,9 @@ enum {
     MLR_MOUNT_COPIES_UP = 16,   /* MOUNT: what it covers is copied into it */
     MLR_MOUNT_IS_OLD = 32,      /* MOUNT: by mount(2), for flags that the new mount API has no name for */
     MLR_SECCOMP_IS_LAST = 1,    /* SECCOMP: nothing but the execution follows */
+    MLR_SECCOMP_RAISES = 2,     /* SECCOMP: put CAP_SYS_ADMIN into effect before */
     MLR_STREAMS_CHOWN = 1,      /* STREAMS: give them to the container's user */
+    MLR_OWN_NUMBER_ROOM = 10,   /* digits of the highest pid */
     MLR_DIRECTORY_EARLY = 1,    /* WORKING_DIRECTORY: before the ids change; EACCES is left to the later step */
 };
 
@@ -127,6 +129,7 @@ struct mlr_launch {
     bool inherit_streams;
     const int32_t *extra;          /* become 3, 4, … */
     size_t extra_count;
+    char *own_number;              /* MLR_OWN_NUMBER_ROOM characters and a NUL that become the process's own pid, or NULL */
     const struct mlr_step *steps;
     size_t step_count;
 };

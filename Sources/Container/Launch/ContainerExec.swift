@@ -18,6 +18,8 @@ public struct ExecRequest: Sendable {
     public var streams: LaunchRequest.Streams
     /// Files the program gets as descriptors 3, 4, …
     public var extraDescriptors: [SharedDescriptor]
+    /// Which of those are sockets that the program is told of.
+    public var listening: ListeningSockets?
     /// A directory for compiled seccomp programs; nil compiles anew.
     public var seccompCache: String?
     /// Runs in the caller once the process waits in the container; what it throws ends the launch.
@@ -64,6 +66,7 @@ public enum ContainerExec {
             extraDescriptors: request.extraDescriptors, seccompCache: request.seccompCache,
             whenCreated: request.whenCreated)
         launch.hookState = request.state
+        launch.listening = request.listening
         let program = try PlayerProgram(launch)
         let flags = kinds.filter { $0 != .cgroup }.reduce(0) { $0 | $1.cloneFlag }
         if flags != 0 { program.join(request.container, kinds: flags) }

@@ -138,10 +138,14 @@ extension LaunchPlanner {
     private mutating func planBind(_ mount: RuntimeSpec.Mount, _ options: MountOptions, path: String) {
         guard let source = mount.source, !source.isEmpty else { return object("\(path).source", "is missing") }
         // What a file system does by default it may not do here, but a bind mount leaves that as it is.
-        for text in options.data.map(\.text) + options.superblock.filter(\.isChange).map(\.name)
-            + (options.countsVersions ? ["iversion"] : []) + (options.copiesUp ? ["tmpcopyup"] : [])
+        for text in options.superblock.filter(\.isChange).map(\.name) + (options.countsVersions ? ["iversion"] : [])
+            + (options.copiesUp ? ["tmpcopyup"] : [])
         {
             object("\(path).options", "\"\(text)\" is no option of a bind mount: it belongs to a whole file system")
+        }
+        // Callers give one list of options to all of their mounts, and mount(2) reads these of new file systems only.
+        for option in options.data {
+            plan.warnings.append("\(path).options: \"\(option.text)\" is left out: a bind mount takes no such option")
         }
         var bind = BindMount(
             source: source.hasPrefix("/") ? source : "\(self.options.bundle)/\(source)", target: mount.destination,

@@ -15,12 +15,14 @@ extension LaunchPlanner {
         add(.fileMask(process.user.umask ?? 0o022))
         add(.workingDirectory(process.cwd, early: true))
 
-        let masks = capabilities(process.capabilities ?? .init(), path: path, ownsUserNamespace: ownsUserNamespace)
+        var masks = capabilities(process.capabilities ?? .init(), path: path, ownsUserNamespace: ownsUserNamespace)
         add(.boundingSet(masks.bounding))
         let notifies = linux.seccomp.map(SeccompFilter.notifies) ?? false
         let filter = seccompFlags(notifies: notifies)
-        // Without no_new_privs only CAP_SYS_ADMIN may load a filter, which goes next.
-        if !process.noNewPrivileges, let filter { add(.seccomp(flags: filter, last: false)) }
+        // Without no_new_privs only CAP_SYS_ADMIN may load a filter. It is kept for that, out of effect: execve(2) gives the
+        // program what the other sets make of it, whatever was permitted before.
+        let raises = filter != nil && !process.noNewPrivileges
+        if raises { masks.sets.permitted |= CapabilitySet([.sysAdmin]).rawValue }
         add(.user(process.user, tolerant: !host.capabilities.contains(.setgid)))
         add(.capabilities(masks.sets))
         // The kernel forgets it whenever ids change or capabilities grow.
@@ -29,13 +31,25 @@ extension LaunchPlanner {
         if process.noNewPrivileges { add(.noNewPrivileges) }
         planProgram(process, path: path)
         // A listener is handed on by whoever launches, who is gone once the gate is passed.
-        if process.noNewPrivileges, notifies, let filter { add(.seccomp(flags: filter, last: false)) }
+        if notifies, let filter { add(.seccomp(flags: filter, raises: raises, last: false)) }
         if options.isGated { add(.gate) }
         if let hooks = spec.hooks, !hooks.startContainer.isEmpty {
             add(.hooks(stage: "startContainer", directory: "/", hooks.startContainer))
         }
-        if process.noNewPrivileges, !notifies, let filter { add(.seccomp(flags: filter, last: true)) }
+        if !notifies, let filter { add(.seccomp(flags: filter, raises: raises, last: true)) }
         add(.execute(arguments: process.args, environment: process.env))
+    }
+
+    /// Only the start of a container needs a process (runtime-spec, config.md). What waits at the gate until then holds its
+    /// namespaces, without any right.
+    mutating func planWithoutProcess() {
+        add(.session)
+        planKeyring(.init())
+        add(.streams(owner: 0))
+        add(.boundingSet(0))
+        add(.capabilities(.init(effective: 0, permitted: 0, inheritable: 0, ambient: 0)))
+        add(.noNewPrivileges)
+        add(.gate)
     }
 
     /// An id that the new user namespace does not have would be refused by the kernel only when all else is done.

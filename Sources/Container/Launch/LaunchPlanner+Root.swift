@@ -4,8 +4,9 @@ extension LaunchPlanner {
     /// The container's view of files, from the first mount to leaving the host's behind.
     mutating func planRoot() {
         if linux.mountLabel != nil { requireModule("selinux", "linux.mountLabel") }
-        add(.isolateMounts)
-        add(.attachRoot)
+        let isolates = creates(.mount)
+        if isolates { add(.isolateMounts) }
+        add(.attachRoot(inPlace: !isolates))
         for (index, mount) in spec.mounts.enumerated() { planMount(mount, path: "mounts[\(index)]") }
         planDevices()
         if let process = spec.process, process.terminal {
@@ -18,8 +19,25 @@ extension LaunchPlanner {
         for path in linux.readonlyPaths { add(.readOnly(path)) }
         for path in linux.maskedPaths { add(.mask(path)) }
         for path in finishedLater { add(.mountReadOnly(path)) }
-        add(.enterRoot(pivots: options.pivots))
+        add(.enterRoot(pivots: options.pivots && isolates))
+        if !isolates {
+            plan.warnings.append(
+                "linux.namespaces: without a mount namespace the container's mounts are made on the host, until it is "
+                    + "deleted, and nothing but chroot(2) keeps it from the host's files")
+        } else if !options.pivots {
+            warnOfHostBelow()
+        }
         planRootAttributes()
+    }
+
+    /// Without pivot_root(2) the host's mounts stay below the container's, and umount(2) is all it takes to see them.
+    private mutating func warnOfHostBelow() {
+        let capabilities = spec.process?.capabilities ?? .init()
+        let name = Capability.sysAdmin.name
+        guard (capabilities.permitted + capabilities.bounding).contains(name) else { return }
+        plan.warnings.append(
+            "process.capabilities: with \(name) the container can unmount its root and see the host's files below it, "
+                + "since the root is not entered by pivot_root(2)")
     }
 
     private mutating func planRootAttributes() {

@@ -67,7 +67,8 @@ public struct LaunchPlanner {
         // A cgroup namespace is joined by the process itself: its parent may stay outside the container's cgroup.
         if kinds.contains(.user) { planner.add(.becomeRoot(tolerant: !host.capabilities.contains(.setgid))) }
         if kinds.contains(.cgroup) { planner.add(.join(.init(.cgroup, path: "/proc/\(container)/ns/cgroup"))) }
-        planner.add(.ownRoot)
+        // A container in the caller's mount namespace has its root by chroot(2), or none of its own.
+        planner.add(kinds.contains(.mount) ? .ownRoot : .rootOf(process: container))
         if process.terminal { planner.add(.console(path: nil, owner: process.user.uid)) }
         planner.planProcess(process, path: "process", ownsUserNamespace: kinds.contains(.user))
         if !planner.problems.isEmpty { throw PlanError(planner.problems) }
@@ -92,15 +93,20 @@ public struct LaunchPlanner {
 
     private mutating func planContainer() {
         planNamespaces()
-        if creates(.mount) {
-            planRoot()
-        } else {
-            refuseMountsWithoutNamespace()
+        if joins(.mount) {
+            refuseMountsInJoinedNamespace()
             add(.ownRoot)
+        } else {
+            planRoot()
         }
         planNames()
-        guard let process = spec.process else { return object("process", "is missing") }
-        planProcess(process, path: "process", ownsUserNamespace: has(.user))
+        if let process = spec.process {
+            planProcess(process, path: "process", ownsUserNamespace: has(.user))
+        } else if options.isGated {
+            planWithoutProcess()
+        } else {
+            object("process", "is missing: there is no program to run")
+        }
     }
 
     private mutating func planNamespaces() {
@@ -128,17 +134,13 @@ public struct LaunchPlanner {
         plan.networkDevices = linux.netDevices
     }
 
-    private mutating func refuseMountsWithoutNamespace() {
+    private mutating func refuseMountsInJoinedNamespace() {
         for (path, isSet) in [
             ("mounts", !spec.mounts.isEmpty), ("linux.devices", !linux.devices.isEmpty),
             ("linux.maskedPaths", !linux.maskedPaths.isEmpty), ("linux.readonlyPaths", !linux.readonlyPaths.isEmpty),
             ("root.readonly", spec.root?.readonly ?? false),
         ] where isSet {
-            object(
-                path, "needs a new mount namespace in linux.namespaces: it would change the host or another container")
-        }
-        if !has(.mount) {
-            object("linux.namespaces", "has no mount namespace: the container would have the host's file systems")
+            object(path, "needs a new mount namespace in linux.namespaces: it would change the one that is joined")
         }
     }
 

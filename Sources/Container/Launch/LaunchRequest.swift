@@ -42,6 +42,8 @@ public struct LaunchRequest: Sendable {
     public var cgroup: SharedDescriptor?
     /// Files the program gets as descriptors 3, 4, …
     public var extraDescriptors: [SharedDescriptor]
+    /// Which of those are sockets that the program is told of.
+    public var listening: ListeningSockets?
     /// What it waits for.
     public var gate: Gate
     /// A directory for compiled seccomp programs; nil compiles anew.

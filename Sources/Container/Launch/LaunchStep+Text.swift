@@ -11,6 +11,7 @@ extension LaunchStep {
         case .isolateMounts: "cut the container's mounts off from the host's"
         case .attachRoot: "mount the root file system"
         case .ownRoot: "open the root of the mount namespace"
+        case .rootOf(let process): "take the root of process \(process)"
         case .mount(let mount): "mount \(mount.type) on \(mount.target)"
         case .remount(let remount): "change the mount on \(remount.target)"
         case .mountReadOnly(let path): "make the mount on \(path) read-only"
@@ -92,8 +93,9 @@ extension LaunchStep {
         case .unshareCgroup: ("unshareCgroup", true)
         case .timeNamespace(let offsets): ("timeNamespace", .strings(offsets.mapValues { $0.json.text() }))
         case .isolateMounts: ("isolateMounts", true)
-        case .attachRoot: ("attachRoot", true)
+        case .attachRoot(let inPlace): ("attachRoot", inPlace ? ["inPlace": true] : true)
         case .ownRoot: ("ownRoot", true)
+        case .rootOf(let process): ("rootOf", ["process": .integer(Int64(process))])
         case .mount(let mount): ("mount", mount.json)
         case .remount(let remount): ("remount", remount.json)
         case .mountReadOnly(let path): ("mountReadOnly", .string(path))
@@ -143,7 +145,8 @@ extension LaunchStep {
         case .capabilities(let masks): ("capabilities", masks.json)
         case .noNewPrivileges: ("noNewPrivileges", true)
         case .endWithLauncher: ("endWithLauncher", true)
-        case .seccomp(let flags, let last): ("seccomp", ["flags": .integer(Int64(flags)), "last": .bool(last)])
+        case .seccomp(let flags, let raises, let last):
+            ("seccomp", ["flags": .integer(Int64(flags)), "raises": .bool(raises), "last": .bool(last)])
         case .findProgram(_, let candidates): ("findProgram", .array(candidates.map { .string($0) }))
         case .gate: ("gate", true)
         case .execute(let arguments, let environment):

@@ -12,10 +12,12 @@ public enum LaunchStep: Sendable, Equatable {
     case timeNamespace([String: RuntimeSpec.TimeOffset])
     /// Cut the mount namespace off from the host's mount events.
     case isolateMounts
-    /// Mount the root file system of the request.
-    case attachRoot
+    /// Mount the root file system of the request over the host's, or `inPlace`, where it is, in the host's mount namespace.
+    case attachRoot(inPlace: Bool)
     /// Take the root of a joined mount namespace as it is.
     case ownRoot
+    /// Take the root of a process of the same mount namespace.
+    case rootOf(process: Int32)
     case mount(FileSystemMount)
     case remount(Remount)
     /// Make the file system that was mounted at this path read-only, now that nothing is to be made in it any more.
@@ -64,9 +66,9 @@ public enum LaunchStep: Sendable, Equatable {
     case noNewPrivileges
     /// Be killed when the thread that launched the container ends (PR_SET_PDEATHSIG of prctl(2)).
     case endWithLauncher
-    /// Load the plan's policy, with the flags of seccomp(2); `last` directly before the program is executed, so that it
-    /// has to allow nothing of what the player does.
-    case seccomp(flags: UInt64, last: Bool)
+    /// Load the plan's policy, with the flags of seccomp(2). `raises` puts CAP_SYS_ADMIN into effect for it; `last` is
+    /// directly before the program is executed, so that the policy has to allow nothing of what the player does.
+    case seccomp(flags: UInt64, raises: Bool, last: Bool)
     /// Choose the first of these that can be executed; the first argument names it for errors.
     case findProgram(name: String, candidates: [String])
     /// Wait at the request's gate.

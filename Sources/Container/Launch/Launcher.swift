@@ -103,16 +103,15 @@ public enum Launcher {
 
     /// What only the launching process can do for the new one.
     private static func prepare(
-        _ process: ContainerProcess, _ request: LaunchRequest,
-        _ hookStates: [(file: SharedDescriptor, status: ContainerState.Status)]
+        _ process: ContainerProcess, _ request: LaunchRequest, _ hookStates: [SharedDescriptor]
     ) throws(LaunchError) {
         let plan = request.plan
         do throws(SystemError) {
             for case .resourceLimit(let limit) in plan.steps { raise(limit, of: process.pid) }
-            for (file, status) in hookStates {
+            for file in hookStates {
                 guard var state = request.hookState else { continue }
                 state.pid = process.pid
-                state.status = status
+                state.status = .created
                 try File.writeAll(state.json.bytes(), to: file.rawValue)
             }
         } catch {

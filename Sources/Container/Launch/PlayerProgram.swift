@@ -12,7 +12,7 @@ final class PlayerProgram {
     private var joins: [mlr_join] = []
     private(set) var launch = mlr_launch()
     /// What hooks inside the container read; the launcher fills them once the pid is known.
-    private(set) var hookStates: [(file: SharedDescriptor, status: ContainerState.Status)] = []
+    private(set) var hookStates: [SharedDescriptor] = []
     let request: LaunchRequest
     /// Mounts that a later step changes, by their targets.
     var slots: [String: UnsafeMutablePointer<Int32>] = [:]
@@ -170,9 +170,16 @@ final class PlayerProgram {
         case .isolateMounts:
             // Where the player clones the host's mounts itself, they must still be what slaves of them can receive from.
             make(MLR_STEP_ISOLATE_MOUNTS) { $0.a = UInt64(geteuid() == 0 ? MLR_MS_PRIVATE : MLR_MS_SLAVE) }
-        case .attachRoot:
-            try make(MLR_STEP_ATTACH_ROOT) { step throws(SystemError) in try openRoot(&step) }
+        case .attachRoot(let inPlace):
+            try make(MLR_STEP_ATTACH_ROOT) { step throws(SystemError) in
+                try openRoot(&step)
+                if inPlace, case .path(let path) = request.root { step.path = arena.string(path) }
+            }
         case .ownRoot: make(MLR_STEP_OWN_ROOT)
+        case .rootOf(let process):
+            try make(MLR_STEP_OWN_ROOT) { step throws(SystemError) in
+                step.descriptor = keep(try File.open("/proc/\(process)/root", MLR_O_PATH | O_DIRECTORY))
+            }
         case .mount(let mount): try encode(mount)
         case .remount(let remount): encode(remount)
         case .mountReadOnly(let path):
@@ -196,7 +203,7 @@ final class PlayerProgram {
                     $0.b = UInt64(size.width)
                 }
             }
-        case .hooks(let stage, let directory, let hooks): try encode(hooks, stage, directory)
+        case .hooks(_, let directory, let hooks): try encode(hooks, directory)
         case .enterRoot(let pivots): make(MLR_STEP_ENTER_ROOT) { $0.a = pivots ? 0 : 1 }
         case .rootPropagation(let propagation):
             make(MLR_STEP_ROOT_PROPAGATION) {
@@ -278,20 +285,32 @@ final class PlayerProgram {
             }
         case .noNewPrivileges: make(MLR_STEP_NO_NEW_PRIVILEGES)
         case .endWithLauncher: make(MLR_STEP_END_WITH_LAUNCHER)
-        case .seccomp(let flags, let last):
+        case .seccomp(let flags, let raises, let last):
             make(MLR_STEP_SECCOMP) {
                 $0.a = flags
-                $0.flags = last ? UInt32(MLR_SECCOMP_IS_LAST) : 0
+                $0.flags = UInt32(last ? MLR_SECCOMP_IS_LAST : 0) | UInt32(raises ? MLR_SECCOMP_RAISES : 0)
             }
         case .findProgram(_, let candidates): make(MLR_STEP_FIND_PROGRAM) { $0.list = arena.strings(candidates) }
         case .gate: make(MLR_STEP_GATE)
         case .execute(let arguments, let environment):
             make(MLR_STEP_EXECUTE) {
                 $0.list = arena.strings(arguments)
-                $0.environment = arena.strings(environment)
+                $0.environment = encodeEnvironment(environment)
             }
         default: throw SystemError("understand a step of the plan", .invalidArgument)
         }
+    }
+
+    /// The number of a process in its own pid namespace is known to nobody before it is there: the player writes it in.
+    private func encodeEnvironment(_ environment: [String]) -> UnsafePointer<UnsafePointer<CChar>?> {
+        guard let listening = request.listening else { return arena.strings(environment) }
+        let room = String(repeating: "0", count: Int(MLR_OWN_NUMBER_ROOM))
+        let told = listening.told(in: environment, number: room)
+        let encoded = arena.strings(told)
+        if let last = told.last, let variable = encoded[told.count - 1] {
+            launch.own_number = UnsafeMutablePointer(mutating: variable) + (last.utf8.count - room.utf8.count)
+        }
+        return encoded
     }
 
     func make(_ kind: mlr_step_kind) -> mlr_step { make(kind) { _ in } }
@@ -318,12 +337,9 @@ final class PlayerProgram {
         }
     }
 
-    private func encode(
-        _ hooks: [RuntimeSpec.Hook], _ stage: String, _ directory: String
-    ) throws(SystemError) -> mlr_step {
+    private func encode(_ hooks: [RuntimeSpec.Hook], _ directory: String) throws(SystemError) -> mlr_step {
         let state = SharedDescriptor(taking: try check(mlr_memfd_create("state", 0), "create a memory file"))
-        // The last stage sees a container whose environment is complete (runtime.md, Lifecycle).
-        hookStates.append((state, stage == "startContainer" ? .created : .creating))
+        hookStates.append(state)
         return make(MLR_STEP_HOOKS) {
             $0.descriptor = keep(state)
             $0.text = arena.string(directory)

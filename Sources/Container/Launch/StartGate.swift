@@ -35,7 +35,7 @@ public enum StartGate {
         switch mlr_step_kind(report.step_kind) {
         case MLR_STEP_HOOKS: return .hook(report.hookText("startContainer"))
         case MLR_STEP_EXECUTE: return .programNotExecutable(program, errno)
-        case MLR_STEP_SECCOMP: return .step(.seccomp(flags: 0, last: true), errno, detail: report.detail)
+        case MLR_STEP_SECCOMP: return .step(.seccomp(flags: 0, raises: false, last: true), errno, detail: report.detail)
         default: return .system(SystemError("execute \(program)", errno))
         }
     }

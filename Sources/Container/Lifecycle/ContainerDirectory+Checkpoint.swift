@@ -60,7 +60,7 @@ extension ContainerDirectory {
         let spec = try spec(id)
         var record = try record(id)
         record.pid = process
-        let state = record.state(.creating)
+        let state = record.state(.created)
         do throws(LaunchError) {
             try HookRunner.run(spec.hooks?.prestart ?? [], stage: "prestart", state: state, in: record.bundle)
             try HookRunner.run(spec.hooks?.createRuntime ?? [], stage: "createRuntime", state: state, in: record.bundle)

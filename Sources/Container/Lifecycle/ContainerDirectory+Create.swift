@@ -15,6 +15,8 @@ public struct CreateOptions: Sendable {
     public var deviceDirectories = CDIRegistry.standardDirectories
     /// What the program gets as standard input, output and error.
     public var streams = LaunchRequest.Streams.inherited
+    /// Leave the host's root by pivot_root(2), as every host allows that does not run from an initramfs.
+    public var pivots = true
     /// A unix socket that takes the terminal's controlling side.
     public var consoleSocket: String?
     /// A unix socket that takes a pidfd of the container's process.
@@ -23,10 +25,8 @@ public struct CreateOptions: Sendable {
     public var pidFile: String?
     /// Where the container's READY is passed on to (sd_notify(3)), at once or by `start`.
     public var notifySocket: String?
-    /// How many of ``extraDescriptors`` are sockets that the program is told of (sd_listen_fds(3)), the first ones.
-    public var listeningCount = 0
-    /// Their names, separated by colons, if they have any.
-    public var listeningNames: String?
+    /// Which of ``extraDescriptors`` are sockets that the program is told of.
+    public var listening: ListeningSockets?
     /// Whether a container without a group is an error where nobody asked for one without.
     public var needsCgroup = false
     /// Who makes the container's group.
@@ -53,7 +53,6 @@ extension ContainerDirectory {
         let rootfs = Self.rootPath(spec, bundle: options.bundle)
         try Self.checkTerminal(spec, options)
         Self.addHome(to: &spec, rootfs: rootfs)
-        Self.addListening(to: &spec, options)
         return try make(id, spec, rootfs: rootfs, options) { made throws(ContainerError) in
             try launched(spec, options, &made)
         }
@@ -130,13 +129,19 @@ extension ContainerDirectory {
         var request = try plan(spec, rootfs: made.rootfs, host: host, options, made)
         var warnings = said + request.plan.warnings
         request.extraDescriptors = options.extraDescriptors
+        request.listening = options.listening
         request.seccompCache = options.seccompCache
         if !options.startsAtOnce { request.gate = .fifo(try makeGate(id, spec)) }
         do throws(CgroupError) {
             if let directory = try made.cgroup.directory() { request.cgroup = SharedDescriptor(directory) }
         } catch { throw .cgroup(error) }
         if spec.process?.terminal == true { request.streams = .console(spec.process?.consoleSize) }
-        let record = Self.newRecord(spec, options, made)
+        var record = Self.newRecord(spec, options, made)
+        if spec.linux?.namespaces.contains(where: { $0.kind == .mount }) == false {
+            do throws(SystemError) { record.mountBelow = try File.status(made.rootfs).mount_id } catch {
+                throw .system(error)
+            }
+        }
         made.record = record
         let process = try launch(request, record, spec, options, &warnings)
         return (process, warnings)
@@ -145,9 +150,10 @@ extension ContainerDirectory {
     private func plan(
         _ spec: RuntimeSpec, rootfs: String, host: HostFacts, _ options: CreateOptions, _ made: Making
     ) throws(ContainerError) -> LaunchRequest {
-        let choices = LaunchPlanner.Options(
+        var choices = LaunchPlanner.Options(
             bundle: options.bundle, isGated: !options.startsAtOnce,
             keyring: options.makesKeyring ? Self.keyring(of: made.id) : nil, cgroup: made.cgroup.unified?.path)
+        choices.pivots = options.pivots
         let plan: LaunchPlan
         do throws(PlanError) { plan = try LaunchPlanner.plan(spec, host: host, options: choices) } catch {
             throw .configuration("\(error)")
@@ -175,7 +181,8 @@ extension ContainerDirectory {
             }
             do throws(SystemError) { try write(record) } catch { throw .system(error) }
             try Self.admit(process, to: record.cgroup)
-            let state = record.state(.creating)
+            // Creating is step 2 of a container's life, hooks come after it (runtime.md).
+            let state = record.state(.created)
             try HookRunner.run(hooks.prestart, stage: "prestart", state: state, in: record.bundle)
             try HookRunner.run(hooks.createRuntime, stage: "createRuntime", state: state, in: record.bundle)
         }
@@ -200,12 +207,21 @@ extension ContainerDirectory {
     private func undo(_ made: Making, spec: RuntimeSpec, _ options: CreateOptions) {
         // Each part is tried whatever became of the others; the failure to be told is the one that led here.
         try? made.cgroup.remove()
+        if let record = made.record { try? Self.unmountRoot(record) }
         if let record = made.record, let hooks = spec.hooks {
             _ = HookRunner.tryAll(hooks.poststop, stage: "poststop", state: record.state(.stopped), in: options.bundle)
         }
         // What was recorded last knows of groups that were made meanwhile.
         ResourceControl.remove((try? self.record(made.id))?.resourceGroups ?? [])
         try? File.removeTree(directory(made.id))
+    }
+
+    /// Takes a container's mounts off the host's mount namespace, if they are there.
+    static func unmountRoot(_ record: ContainerRecord) throws(SystemError) {
+        guard let below = record.mountBelow, let present = try? File.status(record.rootfs).mount_id, present != below
+        else { return }
+        try check(
+            mlr_umount(record.rootfs, Int32(MLR_MNT_DETACH)), "unmount the container's root", path: record.rootfs)
     }
 
     // MARK: Parts
@@ -242,16 +258,6 @@ extension ContainerDirectory {
         guard let root = try? File.open(rootfs, MLR_O_PATH | O_DIRECTORY) else { return }
         let home = (try? UserLookup.resolve("\(process.user.uid)", root: root.rawValue).home) ?? "/"
         spec.process?.env.append("HOME=\(home)")
-    }
-
-    /// The environment of sd_listen_fds(3). The first process of a new pid namespace is number 1 there; another's number is
-    /// not known before it is made, and a wrong one would keep the program from its sockets.
-    private static func addListening(to spec: inout RuntimeSpec, _ options: CreateOptions) {
-        guard options.listeningCount > 0, spec.process != nil else { return }
-        spec.process?.env.removeAll { $0.hasPrefix("LISTEN_FDS=") || $0.hasPrefix("LISTEN_PID=") }
-        spec.process?.env.append("LISTEN_FDS=\(options.listeningCount)")
-        spec.process?.env.append("LISTEN_PID=1")
-        if let names = options.listeningNames { spec.process?.env.append("LISTEN_FDNAMES=\(names)") }
     }
 
     private func makeGate(_ id: String, _ spec: RuntimeSpec) throws(ContainerError) -> String {

@@ -15,6 +15,8 @@ public struct ExecOptions: Sendable {
     public var pidFile: String?
     /// Files the program gets as descriptors 3, 4, …
     public var extraDescriptors: [SharedDescriptor] = []
+    /// Which of those are sockets that the program is told of.
+    public var listening: ListeningSockets?
     /// A directory for compiled seccomp programs; nil compiles anew.
     public var seccompCache: String?
     /// A group below the container's own, which is there already.
@@ -58,6 +60,7 @@ extension ContainerDirectory {
             extraDescriptors: options.extraDescriptors, seccompCache: options.seccompCache,
             keyring: Self.keyring(of: id))
         request.state = record.state(.running)
+        request.listening = options.listening
         if let path = options.cgroup, record.cgroup.unified == nil {
             throw .option("--cgroup \"\(path)\": the container has no group of cgroup v2")
         }

@@ -16,8 +16,11 @@ extension ContainerDirectory {
             throw .wrongState(id, verb: "start", status: try status(record), remedy: "it has been started already")
         }
         let spec = try spec(id)
+        guard let program = spec.process?.args.first else {
+            throw .configuration("process: is missing, so that \"\(id)\" has no program to start")
+        }
         do throws(LaunchError) {
-            try StartGate.open(gate(id), for: process, program: spec.process?.args.first ?? "")
+            try StartGate.open(gate(id), for: process, program: program)
             do throws(SystemError) { try File.removeIfPresent(gate(id)) } catch { throw .system(error) }
         } catch { throw .launch(error) }
         let warnings = HookRunner.tryAll(
@@ -64,6 +67,7 @@ extension ContainerDirectory {
             do throws(SystemError) { try process.kill() } catch { throw .system(error) }
         }
         do throws(CgroupError) { try record.cgroup.remove() } catch { throw .cgroup(error) }
+        do throws(SystemError) { try Self.unmountRoot(record) } catch { throw .system(error) }
         ResourceControl.remove(record.resourceGroups)
         let hooks = record.hasHooksForItsEnd ? try? spec(id).hooks?.poststop : nil
         do throws(SystemError) { try File.removeTree(directory(id)) } catch { throw .system(error) }

@@ -13,6 +13,8 @@ struct ContainerRecord: Sendable, Equatable {
     var created: UInt64
     var annotations: [String: String]
     var rootfs: String
+    /// The mount that ``rootfs`` is on, where the container's own is made over it in the host's mount namespace.
+    var mountBelow: UInt64?
     /// The control groups; ``ContainerCgroup/none`` without any.
     var cgroup: ContainerCgroup
     /// Groups of resctrl that were made for it.
@@ -47,6 +49,7 @@ struct ContainerRecord: Sendable, Equatable {
         created = try cursor.required("created").integer()
         annotations = try cursor.optional("annotations")?.stringMap() ?? [:]
         rootfs = try cursor.required("rootfs").string()
+        mountBelow = try cursor.optionalInteger("mountBelow")
         cgroup = try cursor.optional("cgroup", ContainerCgroup.init) ?? .none
         resourceGroups = try cursor.optional("resourceGroups")?.strings() ?? []
         hasHooksForItsEnd = try cursor.optional("poststop")?.bool() ?? true
@@ -63,6 +66,7 @@ struct ContainerRecord: Sendable, Equatable {
         let pairs = annotations.sorted { $0.key < $1.key }
         object["annotations"] = .object(JSONObject(pairs.map { (name: $0.key, value: .string($0.value)) }))
         object["rootfs"] = .string(rootfs)
+        object.set("mountBelow", mountBelow)
         if !cgroup.isNone { object["cgroup"] = cgroup.json }
         object.set("resourceGroups", resourceGroups)
         if !hasHooksForItsEnd { object["poststop"] = false }

@@ -96,14 +96,16 @@ final class LaunchFixture: Sendable {
     /// Runs to the end, with output through pipes.
     func run(
         _ spec: RuntimeSpec, root: LaunchRequest.Root? = nil, extra: [SharedDescriptor] = [],
-        cgroup: SharedDescriptor? = nil
+        cgroup: SharedDescriptor? = nil, listening: ListeningSockets? = nil, pivots: Bool = true
     ) throws -> Outcome {
-        let plan = try LaunchPlanner.plan(spec, host: try HostFacts.discover(), options: .init(bundle: directory))
+        var options = LaunchPlanner.Options(bundle: directory)
+        options.pivots = pivots
+        let plan = try LaunchPlanner.plan(spec, host: try HostFacts.discover(), options: options)
         return try Self.capture { streams in
-            try Launcher.launch(
-                LaunchRequest(
-                    plan: plan, root: root ?? .path(self.root), streams: streams, cgroup: cgroup,
-                    extraDescriptors: extra))
+            var request = LaunchRequest(
+                plan: plan, root: root ?? .path(self.root), streams: streams, cgroup: cgroup, extraDescriptors: extra)
+            request.listening = listening
+            return try Launcher.launch(request)
         }
     }
 

@@ -83,7 +83,7 @@ import Testing
         spec.linux?.sysctl = ["kernel.pid_max": "1000", "net.core.somaxconn": "10"]
         spec.linux?.namespaces.removeAll { $0.kind == .network }
         spec.mounts.append(.init(destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["src-nofollow"]))
-        spec.mounts.append(.init(destination: "/x", type: "bind", source: "/y", options: ["rbind", "size=1"]))
+        spec.mounts.append(.init(destination: "/x", type: "bind", source: "/y", options: ["rbind", "sync"]))
         let error = #expect(throws: PlanError.self) { try plan(spec) }
         let paths = Set(error?.problems.map(\.path) ?? [])
         #expect(

@@ -66,7 +66,7 @@ import Testing
         arguments: [
             ("bind", ["bind", "sync"], "sync"), ("bind", ["bind", "dirsync"], "dirsync"),
             ("bind", ["bind", "iversion"], "iversion"), ("bind", ["bind", "lazytime"], "lazytime"),
-            ("bind", ["bind", "tmpcopyup"], "tmpcopyup"), ("bind", ["bind", "size=1"], "size=1"),
+            ("bind", ["bind", "tmpcopyup"], "tmpcopyup"),
             ("proc", ["tmpcopyup"], "tmpcopyup"), ("tmpfs", ["src-nofollow"], "src-nofollow"),
             ("tmpfs", ["copy-symlink"], "copy-symlink"), ("tmpfs", ["idmap"], "idmap"),
             ("tmpfs", ["shared", "private"], "shared, private"), ("tmpfs", ["remount", "iversion"], "iversion"),
@@ -78,6 +78,17 @@ import Testing
         }
         #expect(error?.problems.map(\.path) == ["mounts[7].options"])
         #expect(error?.description.contains(named) == true, "\(String(describing: error))")
+    }
+
+    @Test("options of new file systems are left out of a bind mount, and it is said that they are")
+    func leftOut() throws {
+        let plan = try plan(
+            .init(destination: "/x", type: "bind", source: "/y", options: ["bind", "ro", "mode=755", "size=1k"]))
+        #expect(
+            plan.warnings
+                == ["mode=755", "size=1k"].map {
+                    "mounts[7].options: \"\($0)\" is left out: a bind mount takes no such option"
+                })
     }
 
     @Test(

@@ -63,6 +63,66 @@ struct ContainerDirectoryTests {
         try containers.delete("life", force: true)
     }
 
+    @Test("without a process a container can be created and deleted, and to start it is an error that changes nothing")
+    func noProcess() throws {
+        var spec = LaunchFixture.spec("true")
+        spec.process = nil
+        let (process, _) = try containers.create("waits", try options(spec))
+        let rights = try File.readText("/proc/\(process.pid)/status").split(separator: "\n")
+        #expect(rights.contains("CapPrm:\t0000000000000000") && rights.contains("CapBnd:\t0000000000000000"))
+        let error = #expect(throws: ContainerError.self) { try containers.start("waits") }
+        #expect(error?.description.hasPrefix("config.json: process: is missing") == true)
+        #expect(try containers.state("waits").status == .created)
+        try containers.delete("waits")
+        #expect(try process.wait() == .killed(.kill, coreDumped: false))
+
+        var options = try options(spec)
+        options.startsAtOnce = true
+        #expect(throws: ContainerError.self) { try containers.create("runs", options) }
+        #expect(try containers.list().isEmpty)
+    }
+
+    private var mountsOfHost: [Substring] {
+        get throws {
+            try File.readText("/proc/self/mountinfo").split(separator: "\n").filter { $0.contains(fixture.directory) }
+        }
+    }
+
+    @Test("without a mount namespace a container has its root and its mounts in the host's, until it is deleted")
+    func noMountNamespace() throws {
+        var spec = LaunchFixture.spec("sleep 1000")
+        spec.linux?.namespaces.removeAll { $0.kind == .mount }
+        spec.root?.readonly = true
+        let (process, warnings) = try containers.create("shared", try options(spec))
+        #expect(warnings.contains { $0.hasPrefix("linux.namespaces: without a mount namespace") })
+        let own = try File.readLink("/proc/self/ns/mnt")
+        #expect(try File.readLink("/proc/\(process.pid)/ns/mnt") == own)
+        #expect(try mountsOfHost.count > 5)
+        try containers.start("shared")
+        let joined = try LaunchFixture.capture { streams in
+            var options = ExecOptions()
+            options.streams = streams
+            let script = "ls /; touch /x || echo read-only; cat /proc/1/comm; [ -e /etc/shadow ] || echo inside"
+            return try containers.exec(
+                "shared", .init(args: ["sh", "-c", script], env: ["PATH=/bin"], capabilities: .init()), options)
+        }
+        #expect(
+            joined.lines == ["bin", "dev", "etc", "proc", "sys", "tmp", "work", "read-only", "sleep", "inside"],
+            "\(joined)")
+        try containers.delete("shared", force: true)
+        #expect(try mountsOfHost.isEmpty)
+
+        // What cannot be made leaves nothing mounted either, and takes away nothing that was there before.
+        try check(mlr_mount(fixture.root, fixture.root, nil, UInt(MLR_MS_BIND), nil), "bind", path: fixture.root)
+        defer { _ = mlr_umount(fixture.root, Int32(MLR_MNT_DETACH)) }
+        spec.process?.args = ["no-such-program"]
+        #expect(throws: ContainerError.self) { try containers.create("broken", try options(spec)) }
+        #expect(try mountsOfHost.count == 1)
+        spec.mounts = [.init(destination: "/x", type: "bind", source: "/no/such/source", options: ["bind"])]
+        #expect(throws: ContainerError.self) { try containers.create("broken", try options(spec)) }
+        #expect(try mountsOfHost.count == 1)
+    }
+
     @Test("a failed creation leaves no state, no process, and runs the poststop hooks")
     func failedCreation() throws {
         var spec = LaunchFixture.spec("true")

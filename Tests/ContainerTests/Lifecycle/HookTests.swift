@@ -61,8 +61,8 @@ struct HookTests {
         try process.kill()
         #expect(try containers.delete("all") == [])
         let expected: [(String, ContainerState.Status, String, String, String)] = [
-            ("prestart", .creating, place, place, own), ("createRuntime", .creating, place, place, own),
-            ("createContainer", .creating, place, place, network),
+            ("prestart", .created, place, place, own), ("createRuntime", .created, place, place, own),
+            ("createContainer", .created, place, place, network),
             ("startContainer", .created, "\(fixture.root)/tmp", "/", network),
             ("poststart", .running, place, place, own), ("poststop", .stopped, place, place, own),
         ]

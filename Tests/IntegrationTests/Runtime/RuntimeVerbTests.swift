@@ -144,6 +144,57 @@ extension Integration {
                 outcome.lines == ["1 1 http 1", "127.0.0.1 False", "status 0", "READY=1 True"], "\(outcome)")
         }
 
+        @Test("exec passes sockets of a service manager on to its program, under the number that it has inside")
+        func serviceManagerOfExec() throws {
+            let outcome = try run(
+                """
+                oci run -d one
+                cat >"$D/manager.py" <<'END'
+                import os, socket, sys
+                listener = socket.socket(); listener.bind(("127.0.0.1", 0))
+                os.dup2(listener.fileno(), 3); os.set_inheritable(3, True)
+                os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES="http")
+                os.execv(sys.argv[1], sys.argv[1:])
+                END
+                python3 "$D/manager.py" "$RUNTIME" --root "$D/state" exec -e LISTEN_PID=7 one sh -c \
+                    '[ "$LISTEN_PID" = $$ ] && echo mine $LISTEN_FDS $LISTEN_FDNAMES; readlink /proc/self/fd/3 | cut -d: -f1'
+                LISTEN_FDS=1 LISTEN_PID=1 oci exec one sh -c 'echo other ${LISTEN_FDS-none}'
+                oci delete -f one
+                """)
+            #expect(outcome.lines == ["mine 1 http", "socket", "other none"], "\(outcome)")
+        }
+
+        @Test("--device gives a container what a CDI file describes, and one that no file describes is named")
+        func describedDevice() throws {
+            let outcome = try run(
+                """
+                mkdir /run/cdi
+                cat >/run/cdi/acme.json <<'END'
+                {"cdiVersion":"0.6.0","kind":"acme.com/gpu","devices":[{"name":"0","containerEdits":{"env":["ACME=zero"],
+                 "deviceNodes":[{"path":"/dev/acme0","hostPath":"/dev/null","type":"c","major":1,"minor":3}]}}]}
+                END
+                edit "c['process']['args']=['sh','-c','echo \\$ACME; ls -l /dev/acme0 | cut -c1; echo x >/dev/acme0 && echo written']"
+                oci run --device acme.com/gpu=0 one
+                oci run --device acme.com/gpu=7 one; echo "code $?"
+                """)
+            #expect(outcome.lines == ["zero", "c", "written", "code 1"], "\(outcome)")
+            #expect(outcome.errors.contains("acme.com/gpu=7"), "\(outcome)")
+        }
+
+        @Test("with --no-pivot a container runs, takes exec, and does not see the host's files")
+        func noPivot() throws {
+            let outcome = try run(
+                """
+                oci run -d --no-pivot one
+                oci exec one sh -c 'ls / | tr "\\n" " "; cat /proc/1/comm; cd /; cd ../../..; [ -e ./'"$D"' ] || echo inside'
+                oci delete -f one
+                edit "c['process']['capabilities']['bounding'].append('CAP_SYS_ADMIN')"
+                oci run -d --no-pivot one; oci delete -f one
+                """)
+            #expect(outcome.lines == ["bin dev etc proc run sys tmp sleep", "inside"], "\(outcome)")
+            #expect(outcome.errors.contains("CAP_SYS_ADMIN"), "\(outcome)")
+        }
+
         @Test("a checkpoint that fails says what criu's log says, and an option that makes no sense is refused first")
         func checkpoint() throws {
             let outcome = try run(
