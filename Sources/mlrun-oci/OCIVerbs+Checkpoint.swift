@@ -35,8 +35,9 @@ extension OCIVerbs {
             OptionRule("status-fd", value: "N", "a descriptor that is told when lazy pages can be fetched"),
         ]
 
+    /// The devices of a checkpoint are in it, however the container got them.
     static let restoring =
-        creation + both + (switches + restoreSwitches).map(\.rule) + [
+        creation.filter { $0.name != "device" } + both + (switches + restoreSwitches).map(\.rule) + [
             OptionRule("detach", short: "d", "do not wait for its end"),
             OptionRule("no-subreaper", "accepted: processes of a container never become this program's children"),
             OptionRule("lsm-profile", value: "MODULE:PROFILE", "another profile of the security module"),
@@ -78,6 +79,9 @@ extension OCIVerbs {
         let id = invocation.arguments[0]
         let containers = containers(invocation)
         let options = try createOptions(invocation)
+        if !options.pivots {
+            throw UsageError("--no-pivot: criu enters the root of what it restores, and by pivot_root(2) only")
+        }
         if options.consoleSocket != nil {
             throw UsageError("--console-socket: the terminal of a checkpoint cannot be handed out again")
         }

@@ -97,6 +97,15 @@ import Testing
         #expect(options.devices.isEmpty && options.pivots && options.needsCgroup)
     }
 
+    @Test("restore takes no device, and refuses a root that is not pivoted")
+    func restoration() throws {
+        #expect(!OCIVerbs.restoring.contains { $0.name == "device" })
+        let error = #expect(throws: UsageError.self) {
+            try OCIVerbs.restore(Invocation(options: ["no-pivot": ["true"]], arguments: ["none"]))
+        }
+        #expect(error?.description.contains("--no-pivot") == true)
+    }
+
     @Test(
         "--rootless takes Go's truth values, and auto or nothing for what is to be found out",
         arguments: [
