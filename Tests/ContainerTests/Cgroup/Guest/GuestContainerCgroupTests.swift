@@ -160,11 +160,14 @@ struct GuestContainerCgroupTests {
         let test = try GroupUnderTest()
         let again = ContainerCgroup.Request(id: "again", cgroupsPath: test.group.path)
         #expect(try ContainerCgroup.create(again, on: host).group.unified == test.group.unified)
-        try test.run("exec sleep 1000")
-        try test.wait(forProcesses: 1)
+        let child = try test.run("exec sleep 1000")
+        // Until then the shell has a short sleep beside it now and then.
+        try test.wait("the program runs alone") {
+            try File.readText("/proc/\(child)/comm") == "sleep\n" && test.group.processes() == [child]
+        }
         let error = #expect(throws: CgroupError.self) { try ContainerCgroup.create(again, on: host) }
         #expect(error?.kind == .populated)
-        #expect(try test.group.processes().count == 1)
+        #expect(try test.group.processes() == [child])
     }
 
     @Test("Guest: devices are denied but for those allowed, and an update changes that in one step")
