@@ -92,7 +92,9 @@ static void play_stage(const struct mlr_launch *launch, uint64_t ignored) {
             mlr_play_to_the_end(launch);
         }
         result = child < 0 ? (int)child : 0;
-        if (result == 0) mlr_send_report(&player, MLR_REPORT_STAGED, (int)child, -1);
+        if (result == 0) result = mlr_send_report(&player, MLR_REPORT_STAGED, (int)child, -1);
+        // Only whoever knows of it could let it go on.
+        if (result < 0 && pidfd >= 0) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
     }
     if (result < 0) mlr_send_report(&player, MLR_REPORT_FAILED, -result, -1);
     _exit(result < 0);

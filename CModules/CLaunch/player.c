@@ -11,15 +11,26 @@ void mlr_detail(struct player *player, const char *text) {
     mlr_append(player->detail, sizeof player->detail, 0, text);
 }
 
-void mlr_send_report(struct player *player, enum mlr_report_kind kind, int error, int descriptor) {
+int mlr_send_byte(struct player *player, char byte) {
+    ssize_t sent;
+    do sent = write(player->channel, &byte, 1);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : 0;
+}
+
+int mlr_send_report(struct player *player, enum mlr_report_kind kind, int error, int descriptor) {
     struct mlr_report report = {.kind = kind, .step = player->step, .error = error};
-    if (player->channel < 0 || (player->gated && kind != MLR_REPORT_FAILED)) return;
+    if (player->channel < 0) return 0;
+    if (player->gated && kind == MLR_REPORT_EXECUTING) return mlr_send_byte(player, '1');
+    if (player->gated && kind != MLR_REPORT_FAILED) return 0;
     if (player->step >= 0 && player->launch) report.step_kind = player->launch->steps[player->step].kind;
     memcpy(report.text, player->detail, sizeof report.text);
+    ssize_t sent;
     // A filter may be loaded by now, and hardly one forbids write(2).
     if (descriptor < 0) {
-        (void)!write(player->channel, &report, sizeof report);
-        return;
+        do sent = write(player->channel, &report, sizeof report);
+        while (sent < 0 && errno == EINTR);
+        return sent < 0 ? -errno : 0;
     }
     union {
         struct cmsghdr header;
@@ -34,7 +45,9 @@ void mlr_send_report(struct player *player, enum mlr_report_kind kind, int error
     control.header.cmsg_type = SCM_RIGHTS;
     control.header.cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(&control.header), &descriptor, sizeof(int));
-    sendmsg(player->channel, &message, MSG_NOSIGNAL);
+    do sent = sendmsg(player->channel, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : 0;
 }
 
 static int join(const struct mlr_step *step) {

@@ -37,7 +37,7 @@ struct player {
     int terminal;  /* the container's side of its console */
     int gate;
     const char *program;
-    bool gated;    /* the channel is the gate's FIFO now, which takes failures only */
+    bool gated;    /* the channel is the gate's FIFO now, which takes bytes, and a failure at the end */
     bool ready;    /* execve is next */
     char detail[240];
 };
@@ -55,7 +55,10 @@ struct kernel_clone_arguments {
 int mlr_play(struct player *player);
 /* Never returns. */
 void mlr_play_to_the_end(const struct mlr_launch *launch) __attribute__((noreturn));
-void mlr_send_report(struct player *player, enum mlr_report_kind kind, int error, int descriptor);
+/* Behind a start gate single bytes tell how far the player has come. */
+int mlr_send_byte(struct player *player, char byte);
+/* Returns 0 or -errno: a caller that was not told waits for ever. */
+int mlr_send_report(struct player *player, enum mlr_report_kind kind, int error, int descriptor);
 void mlr_detail(struct player *player, const char *text);
 
 /* paths.c */

@@ -53,7 +53,8 @@ static int get_ready(struct player *player) {
     if (player->ready) return 0;
     unsigned first = 3 + (unsigned)player->launch->extra_count;
     if (syscall(SYS_close_range, first, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) < 0) return -errno;
-    mlr_send_report(player, MLR_REPORT_EXECUTING, 0, -1);
+    int told = mlr_send_report(player, MLR_REPORT_EXECUTING, 0, -1);
+    if (told < 0) return told;
     uint64_t none = 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
     player->ready = true;
@@ -76,8 +77,9 @@ int mlr_step_seccomp(struct player *player, const struct mlr_step *step) {
     long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, step->a, &program);
     if (listener < 0) return -errno;
     if (!(step->a & (1 << 3) /* SECCOMP_FILTER_FLAG_NEW_LISTENER */)) return 0;
-    mlr_send_report(player, MLR_REPORT_LISTENER, 0, (int)listener);
+    result = mlr_send_report(player, MLR_REPORT_LISTENER, 0, (int)listener);
     close((int)listener);
+    if (result < 0) return result;
     // Whoever answers the notifications has the listener once this comes back, and not before.
     char taken;
     ssize_t got;
@@ -231,17 +233,17 @@ int mlr_step_find_program(struct player *player, const struct mlr_step *step) {
 /* Opening the FIFO waits for whoever lets the container go; it stays open, close-on-exec, to tell how the execution went. */
 int mlr_step_gate(struct player *player) {
     char path[32];
-    mlr_send_report(player, MLR_REPORT_GATE, 0, -1);
+    int told = mlr_send_report(player, MLR_REPORT_GATE, 0, -1);
+    if (told < 0) return told;
     close(player->channel);
     player->channel = -1;
     size_t used = mlr_append(path, sizeof path, 0, "fd/");
     mlr_append_number(path, sizeof path, used, (unsigned long)player->gate);
     int opened = mlr_open_own_procfs(player, path, O_WRONLY);
     if (opened < 0) return opened;
-    if (write(opened, "0", 1) != 1) return -errno;
     player->channel = opened;
     player->gated = true;
-    return 0;
+    return mlr_send_byte(player, '0');
 }
 
 int mlr_step_execute(struct player *player, const struct mlr_step *step) {

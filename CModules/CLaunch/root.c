@@ -42,7 +42,7 @@ int mlr_step_console(struct player *player, const struct mlr_step *step) {
         if (target >= 0) close(target);
         if (tree >= 0) close(tree);
     }
-    if (result == 0) mlr_send_report(player, MLR_REPORT_CONSOLE, 0, controller);
+    if (result == 0) result = mlr_send_report(player, MLR_REPORT_CONSOLE, 0, controller);
     close(controller);
     player->terminal = terminal;
     return result;

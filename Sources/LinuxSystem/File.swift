@@ -207,6 +207,13 @@ public enum File {
         faccessat(directory, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0
     }
 
+    /// Whether a file of this name is there, a link for itself. Unlike with ``exists(_:in:)``, not being able to tell is an error.
+    public static func isThere(_ path: String, in directory: Int32 = AT_FDCWD) throws(SystemError) -> Bool {
+        if faccessat(directory, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 { return true }
+        if errno == ENOENT || errno == ENOTDIR { return false }
+        throw SystemError("look for", path: path, Errno(rawValue: errno))
+    }
+
     /// statx(2) of a path, following a final symbolic link unless told otherwise.
     public static func status(
         _ path: String, in directory: Int32 = AT_FDCWD, followingLinks: Bool = true

@@ -18,6 +18,8 @@ enum OCIProgram {
     static func run(_ words: [String]) -> Int32 {
         var isExec = false
         do {
+            // Swift reads it from there, and takes a failure for a program without a name and arguments.
+            if CommandLine.argc < 1 { throw UsageError("cannot read the command line from /proc/self/cmdline") }
             var parser = CommandLineParser(OCIGlobals.rules, words[...])
             var invocation = Invocation()
             invocation.globals = try parser.options().mapValues { $0.last ?? "" }
@@ -32,7 +34,7 @@ enum OCIProgram {
             isExec = name == "exec"
             try OCIGlobals.check(invocation.globals)
             guard let parsed = try parse(verb, parser.rest.dropFirst(), invocation) else { return 0 }
-            if verb.entersContainers { seal() }
+            if verb.entersContainers { try seal() }
             let began = mlr_monotonic_nanoseconds()
             defer {
                 if parsed.isOn("debug") {
@@ -48,10 +50,11 @@ enum OCIProgram {
         }
     }
 
-    private static func seal() {
+    private static func seal() throws(SystemError) {
         // Containers of somebody without rights have a user namespace, whose ids own nothing of this program.
         if geteuid() != 0 { return }
-        do { try SealedProgram.enter() } catch {
+        do throws(SystemError) { try SealedProgram.enter() } catch {
+            guard error.errno == .notPermitted || error.errno == .noSystemCall else { throw error }
             // Without the right to mount no container without a user namespace can be made either: its own error is clearer.
             OCILog.shared.withLock { $0 }.warning(FailureTable.outcome(error).text)
         }

@@ -36,21 +36,23 @@ extension OCIVerbs {
         let foreground = isDetached ? nil : try Foreground()
         let (process, warnings) = try containers.create(id, options)
         warn(warnings)
-        var proxy: NotifyProxy?
-        if let host = options.notifySocket {
-            do {
+        let status: ExitStatus
+        do {
+            var proxy: NotifyProxy?
+            if let host = options.notifySocket {
                 proxy = try containers.notifyProxy(id, to: host)
                 warn(try containers.start(id).warnings)
-            } catch {
-                try containers.delete(id, force: true)
-                throw error
             }
+            guard let foreground else {
+                try proxy?.relay(from: process)
+                return 0
+            }
+            status = try foreground.follow(process, takesConsole: options.consoleSocket == nil, proxy: proxy)
+        } catch {
+            // What is told to have failed must not go on; the failure to be told is the one that led here.
+            _ = try? containers.delete(id, force: true)
+            throw error
         }
-        guard let foreground else {
-            try proxy?.relay(from: process)
-            return 0
-        }
-        let status = try foreground.follow(process, takesConsole: options.consoleSocket == nil, proxy: proxy)
         if !invocation.has("keep") { try containers.delete(id, force: true) }
         return status.code
     }

@@ -46,7 +46,11 @@ extension OCIVerbs {
         let foreground = try Foreground()
         let started = try containers.exec(container, process, options)
         if invocation.has("detach") { return 0 }
-        return try foreground.follow(started, takesConsole: options.consoleSocket == nil).code
+        do { return try foreground.follow(started, takesConsole: options.consoleSocket == nil).code } catch {
+            // What is told to have failed must not go on.
+            _ = try? started.kill()
+            throw error
+        }
     }
 
     private static func process(

@@ -32,6 +32,23 @@ extension ContainerCgroup {
         }
     }
 
+    /// The group that ``create(_:on:)`` would make as directories of cgroup v2; none for what others make and keep track of.
+    static func planned(_ request: Request, on host: HostCgroups) throws(CgroupError) -> ContainerCgroup {
+        guard request.manager == .cgroupfs, let mount = host.unifiedMount else { return .none }
+        let components = try CgroupPath.components(request, own: host.ownGroup, isPrivileged: geteuid() == 0)
+        var path = mount
+        var missing: [String] = []
+        for component in components {
+            path += "/" + component
+            if !File.exists(path) { missing.insert(path, at: 0) }
+        }
+        // One that is there belongs to somebody, until it turns out to be free to use.
+        guard missing.first == path else { return .none }
+        return ContainerCgroup(
+            unified: Cgroup(path: path), path: "/" + components.joined(separator: "/"), made: Array(missing.dropFirst())
+        )
+    }
+
     private static func createDirectories(
         _ request: Request, on host: HostCgroups
     ) throws(CgroupError) -> (group: ContainerCgroup, warnings: [String]) {

@@ -105,9 +105,23 @@ extension ContainerCgroup {
                     + "do not end although they were killed",
                 remedy: "look for processes in state D: ps -eo pid,state,wchan,cmd")
         }
+        try removeEmpty()
+    }
+
+    /// Removes what was planned for a creation that was cut off. Nobody is killed: a group that is in use is another's by now.
+    func removeIfUnused() throws(CgroupError) {
+        // A process that was made already ends by itself, since nobody lets it go on.
+        if try waitUntilEmpty(deadline: mlr_monotonic_nanoseconds() + 2_000_000_000) { try removeEmpty() }
+    }
+
+    private func removeEmpty() throws(CgroupError) {
         try unified?.remove()
         for (_, group) in legacy { try group.remove() }
-        for directory in made { _ = rmdir(directory) }
+        for directory in made where rmdir(directory) < 0 {
+            // Others may have put groups of theirs there since.
+            if [EBUSY, ENOTEMPTY, ENOENT].contains(errno) { continue }
+            throw CgroupError(SystemError("remove the cgroup", path: directory, Errno(rawValue: errno)))
+        }
         // systemd removes the group of a unit that is over; what it left is removed here.
         if let unit { SystemdManager.forget(unit) }
     }

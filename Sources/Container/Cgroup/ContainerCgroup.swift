@@ -83,6 +83,15 @@ public struct ContainerCgroup: Sendable, Equatable {
         path = try cursor.required("path").string()
         made = try cursor.optional("made")?.strings() ?? []
         keeper = nil
+        if unified == nil, legacy.isEmpty { throw cursor.failure("names no group") }
+        // Processes of these are killed, and they are removed.
+        for place in [unified?.path].compactMap({ $0 }) + legacy.values.map(\.path) + made where !Self.isPlace(place) {
+            throw cursor.failure("\"\(place)\" is no absolute path without \"..\"")
+        }
+    }
+
+    static func isPlace(_ path: String) -> Bool {
+        path.hasPrefix("/") && !path.split(separator: "/").contains("..")
     }
 
     /// For the container's record.

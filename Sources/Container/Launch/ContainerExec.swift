@@ -78,7 +78,11 @@ public enum ContainerExec {
         var kinds: [RuntimeSpec.Namespace.Kind] = []
         for kind in RuntimeSpec.Namespace.Kind.allCases {
             // A kernel without this kind of namespace has no link for it.
-            guard let own = try? File.readLink("/proc/thread-self/ns/\(kind.link)") else { continue }
+            let own: String
+            do throws(SystemError) { own = try File.readLink("/proc/thread-self/ns/\(kind.link)") } catch {
+                if error.errno == .noSuchFile { continue }
+                throw error
+            }
             if try File.readLink("/proc/\(pid)/ns/\(kind.link)") != own { kinds.append(kind) }
         }
         return kinds

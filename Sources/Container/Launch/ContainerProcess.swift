@@ -40,7 +40,8 @@ public final class ContainerProcess: Sendable {
         if result == -ESRCH || result == -EINVAL { return nil }
         let pidfd = OwnedDescriptor(taking: try check(result, "open process \(pid)"))
         let isThere =
-            living ? ProcessFacts.isAlive(pid, since: startTime) : ProcessFacts.startTime(of: pid) == startTime
+            living
+            ? try ProcessFacts.isAlive(pid, since: startTime) : try ProcessFacts.startTime(of: pid) == startTime
         guard isThere else { return nil }
         return ContainerProcess(pid: pid, pidfd: pidfd, startTime: startTime)
     }

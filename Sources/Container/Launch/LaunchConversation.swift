@@ -26,6 +26,12 @@ struct LaunchConversation {
 
     /// The pid of the container's process, which a stage made after joining namespaces.
     func staged(by stage: ContainerProcess) throws(LaunchError) -> Int32 {
+        // Its child holds the channel open too, and would wait for ever for a caller that waits for the stage.
+        do throws(SystemError) {
+            var entries = [channel.rawValue, stage.pidfd].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+            try check(retrying { poll(&entries, 2, -1) < 0 ? -errno : 0 }, "wait for the new process")
+            if entries[0].revents == 0 { throw SystemError("create a process in the container", .noSuchProcess) }
+        } catch { throw .system(error) }
         guard let (report, _) = try receive() else { throw .died(try end(of: stage), during: nil) }
         if report.kind == MLR_REPORT_STAGED.rawValue { return report.error }
         throw failure(report)
@@ -53,7 +59,8 @@ struct LaunchConversation {
     }
 
     private func end(of process: ContainerProcess) throws(LaunchError) -> ExitStatus {
-        do throws(SystemError) { return try process.wait() } catch { throw .system(error) }
+        // One that closed the channel and lives all the same is not what was asked for.
+        do throws(SystemError) { return try process.kill() } catch { throw .system(error) }
     }
 
     private func receive() throws(LaunchError) -> (mlr_report, SharedDescriptor?)? {

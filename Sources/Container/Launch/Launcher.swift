@@ -95,7 +95,7 @@ public enum Launcher {
     }
 
     static func process(_ pid: Int32, _ pidfd: consuming OwnedDescriptor) throws(SystemError) -> ContainerProcess {
-        guard let startTime = ProcessFacts.startTime(of: pid) else {
+        guard let startTime = try ProcessFacts.startTime(of: pid) else {
             throw SystemError("look up process \(pid)", .noSuchProcess)
         }
         return ContainerProcess(pid: pid, pidfd: pidfd, startTime: startTime)

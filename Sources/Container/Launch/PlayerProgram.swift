@@ -97,10 +97,13 @@ final class PlayerProgram {
     private func refuseOwn(_ descriptor: Int32, _ namespace: RuntimeSpec.Namespace) throws(LaunchError) {
         for case .sysctl(let name, _) in request.plan.steps where KernelParameter.namespace(of: name) == namespace.kind
         {
-            guard let joined = try? File.status(of: descriptor),
-                let own = try? File.status("/proc/thread-self/ns/\(namespace.kind.link)"),
-                joined.inode == own.inode, joined.device_minor == own.device_minor
-            else { return }
+            let isOwn: Bool
+            do throws(SystemError) {
+                let joined = try File.status(of: descriptor)
+                let own = try File.status("/proc/thread-self/ns/\(namespace.kind.link)")
+                isOwn = joined.inode == own.inode && joined.device_minor == own.device_minor
+            } catch { throw .system(error) }
+            if !isOwn { return }
             throw .setting(
                 path: "linux.sysctl.\(name)",
                 "\(namespace.path ?? "") is the host's own \(namespace.kind.rawValue) namespace")

@@ -6,23 +6,32 @@ internal import OCISpec
 /// What procfs and pidfds tell of a process.
 enum ProcessFacts {
     /// Field 22 of `/proc/<pid>/stat`; nil when there is no such process.
-    static func startTime(of pid: Int32) -> UInt64? {
-        guard let fields = fields(of: pid) else { return nil }
+    static func startTime(of pid: Int32) throws(SystemError) -> UInt64? {
+        guard let fields = try fields(of: pid) else { return nil }
         return fields.count > 19 ? UInt64(fields[19]) : nil
     }
 
     /// Whether a process that started then is there and no zombie that only waits to be collected by its parent.
-    static func isAlive(_ pid: Int32, since startTime: UInt64) -> Bool {
-        guard let fields = fields(of: pid), fields.count > 19, UInt64(fields[19]) == startTime else { return false }
+    static func isAlive(_ pid: Int32, since startTime: UInt64) throws(SystemError) -> Bool {
+        guard let fields = try fields(of: pid), fields.count > 19, UInt64(fields[19]) == startTime else { return false }
         return fields[0] != "Z" && fields[0] != "X"
     }
 
-    /// From the third on.
-    private static func fields(of pid: Int32) -> [Substring]? {
-        guard let text = try? File.readValue("/proc/\(pid)/stat"),
-            // The name, field 2, may hold anything; what follows its last parenthesis is numbers.
-            let end = text.lastIndex(of: ")")
-        else { return nil }
+    /// Whether a process has executed anything since it was cloned (PF_FORKNOEXEC in field 9 is off).
+    static func hasExecuted(_ pid: Int32) throws(SystemError) -> Bool {
+        guard let fields = try fields(of: pid), fields.count > 6, let flags = UInt64(fields[6]) else { return false }
+        return flags & 0x40 == 0
+    }
+
+    /// From the third on; nil when there is no such process. Not being able to tell is something else.
+    private static func fields(of pid: Int32) throws(SystemError) -> [Substring]? {
+        let text: String
+        do throws(SystemError) { text = try File.readValue("/proc/\(pid)/stat") } catch {
+            if error.errno == .noSuchFile || error.errno == .noSuchProcess { return nil }
+            throw error
+        }
+        // The name, field 2, may hold anything; what follows its last parenthesis is numbers.
+        guard let end = text.lastIndex(of: ")") else { return nil }
         return text[text.index(after: end)...].split(separator: " ")
     }
 

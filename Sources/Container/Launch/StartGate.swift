@@ -16,18 +16,27 @@ public enum StartGate {
 
     /// Lets the container go and returns when its program runs. `program` names it in errors.
     public static func open(_ path: String, for process: ContainerProcess, program: String) throws(LaunchError) {
+        let gate: OwnedDescriptor
+        do throws(SystemError) { gate = try File.open(path, O_RDONLY | O_NONBLOCK) } catch { throw .system(error) }
         let said: [UInt8]
         do throws(SystemError) {
-            let gate = try File.open(path, O_RDONLY | O_NONBLOCK)
             guard try wait(gate.rawValue, process) else { throw SystemError("wait for the container", .noSuchProcess) }
             try check(mlr_set_nonblocking(gate.rawValue, false), "read", path: path)
             said = try File.readAll(gate.rawValue, limit: 4096, path: path)
         } catch {
+            // It is past the gate by now, or soon: what is told to have failed must not run all the same.
+            _ = try? process.kill()
             throw .system(error)
         }
-        // One byte for having passed the gate; more only if something failed behind it.
-        guard said.count > MemoryLayout<mlr_report>.size else { return }
-        throw failure(said.dropFirst().withUnsafeBytes { $0.loadUnaligned(as: mlr_report.self) }, program)
+        // One byte for having passed the gate, one for being about to execute the program, and a report if that failed.
+        if said == Array("01".utf8) { return }
+        guard said.count > MemoryLayout<mlr_report>.size else {
+            let status: ExitStatus
+            do throws(SystemError) { status = try process.kill() } catch { throw .system(error) }
+            throw .died(status, during: nil)
+        }
+        let report = Array(said.suffix(MemoryLayout<mlr_report>.size))
+        throw failure(report.withUnsafeBytes { $0.loadUnaligned(as: mlr_report.self) }, program)
     }
 
     private static func failure(_ report: mlr_report, _ program: String) -> LaunchError {

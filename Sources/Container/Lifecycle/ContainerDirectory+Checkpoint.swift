@@ -110,7 +110,7 @@ extension ContainerDirectory {
         }
         do throws(SystemError) {
             guard let pid = Int32(try File.readText(numberFile).filter { !$0.isWhitespace }),
-                let startTime = ProcessFacts.startTime(of: pid),
+                let startTime = try ProcessFacts.startTime(of: pid),
                 let process = try ContainerProcess.adopt(pid: pid, startTime: startTime)
             else { throw SystemError("find the restored process of", path: numberFile, .noSuchProcess) }
             record.pid = pid

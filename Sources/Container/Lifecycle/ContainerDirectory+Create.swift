@@ -79,7 +79,7 @@ extension ContainerDirectory {
         try claim(id)
         var made = Making(id: id, rootfs: rootfs)
         do throws(ContainerError) { return try body(&made) } catch {
-            undo(made, spec: spec, options)
+            if let reason = undo(made, spec: spec, options) { throw .remains(cause: error, reason) }
             throw error
         }
     }
@@ -95,6 +95,7 @@ extension ContainerDirectory {
         request.manager = options.cgroupManager
         request.annotations = spec.annotations
         request.inUserNamespace = spec.linux?.namespaces.contains { $0.kind == .user } ?? false
+        try announce(request, spec, host, options, made)
         do throws(CgroupError) {
             let (cgroup, warnings) = try ContainerCgroup.create(request, on: host.cgroups)
             made.cgroup = cgroup
@@ -104,6 +105,17 @@ extension ContainerDirectory {
             }
             return (host, warnings)
         } catch { throw .cgroup(error) }
+    }
+
+    /// Writes down where the group is going to be, so that whoever deletes a container finds it, however its creation ends.
+    private func announce(
+        _ request: ContainerCgroup.Request, _ spec: RuntimeSpec, _ host: HostFacts, _ options: CreateOptions,
+        _ made: Making
+    ) throws(ContainerError) {
+        var planned = made
+        // What is wrong with it is told by whoever makes it.
+        planned.cgroup = (try? ContainerCgroup.planned(request, on: host.cgroups)) ?? .none
+        do throws(SystemError) { try write(Self.newRecord(spec, options, planned)) } catch { throw .system(error) }
     }
 
     static func newRecord(_ spec: RuntimeSpec, _ options: CreateOptions, _ made: Making) -> ContainerRecord {
@@ -204,22 +216,39 @@ extension ContainerDirectory {
         } catch { throw .launch(error) }
     }
 
-    private func undo(_ made: Making, spec: RuntimeSpec, _ options: CreateOptions) {
-        // Each part is tried whatever became of the others; the failure to be told is the one that led here.
-        try? made.cgroup.remove()
-        if let record = made.record { try? Self.unmountRoot(record) }
+    /// Each part is tried whatever became of the others; the record stays as long as there is something that it names.
+    /// - Returns: what could not be taken back.
+    private func undo(_ made: Making, spec: RuntimeSpec, _ options: CreateOptions) -> String? {
+        var failure: String?
+        // What was recorded last knows of processes and groups that were made meanwhile.
+        let recorded = try? record(made.id)
+        do throws(ContainerError) {
+            if let recorded, let process = try process(recorded) {
+                do throws(SystemError) { try process.kill() } catch { throw .system(error) }
+            }
+        } catch { failure = "\(error)" }
+        do throws(CgroupError) { try made.cgroup.remove() } catch { failure = failure ?? error.cause }
+        do throws(SystemError) { if let record = made.record { try Self.unmountRoot(record) } } catch {
+            failure = failure ?? "\(ContainerError.system(error))"
+        }
         if let record = made.record, let hooks = spec.hooks {
             _ = HookRunner.tryAll(hooks.poststop, stage: "poststop", state: record.state(.stopped), in: options.bundle)
         }
-        // What was recorded last knows of groups that were made meanwhile.
-        ResourceControl.remove((try? self.record(made.id))?.resourceGroups ?? [])
-        try? File.removeTree(directory(made.id))
+        ResourceControl.remove(recorded?.resourceGroups ?? [])
+        if failure != nil { return failure }
+        do throws(SystemError) { try File.removeTree(directory(made.id)) } catch {
+            return "\(ContainerError.system(error))"
+        }
+        return nil
     }
 
     /// Takes a container's mounts off the host's mount namespace, if they are there.
     static func unmountRoot(_ record: ContainerRecord) throws(SystemError) {
-        guard let below = record.mountBelow, let present = try? File.status(record.rootfs).mount_id, present != below
-        else { return }
+        guard let below = record.mountBelow else { return }
+        do throws(SystemError) { if try File.status(record.rootfs).mount_id == below { return } } catch {
+            if error.errno == .noSuchFile { return }
+            throw error
+        }
         try check(
             mlr_umount(record.rootfs, Int32(MLR_MNT_DETACH)), "unmount the container's root", path: record.rootfs)
     }

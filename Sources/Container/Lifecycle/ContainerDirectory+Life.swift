@@ -12,8 +12,9 @@ extension ContainerDirectory {
         guard let process = try process(record) else {
             throw .wrongState(id, verb: "start", status: .stopped, remedy: "delete it and create it anew")
         }
-        guard File.exists(gate(id)) else {
-            throw .wrongState(id, verb: "start", status: try status(record), remedy: "it has been started already")
+        let status = try status(record, process: process)
+        guard status == .created else {
+            throw .wrongState(id, verb: "start", status: status, remedy: "it has been started already")
         }
         let spec = try spec(id)
         guard let program = spec.process?.args.first else {
@@ -21,8 +22,9 @@ extension ContainerDirectory {
         }
         do throws(LaunchError) {
             try StartGate.open(gate(id), for: process, program: program)
-            do throws(SystemError) { try File.removeIfPresent(gate(id)) } catch { throw .system(error) }
         } catch { throw .launch(error) }
+        // Whether the program runs is seen by the process itself.
+        try? File.removeIfPresent(gate(id))
         let warnings = HookRunner.tryAll(
             spec.hooks?.poststart ?? [], stage: "poststart", state: record.state(.running), in: record.bundle)
         return (process, warnings)
@@ -57,8 +59,13 @@ extension ContainerDirectory {
             try removeRemains(id, after: error, force: force)
             return []
         }
+        if record.pid == 0, !force {
+            throw .wrongState(
+                id, verb: "delete", status: .creating, remedy: "if its creation was cut off, delete it with --force")
+        }
+        let (hooks, lost) = record.hasHooksForItsEnd ? try hooksOfEnd(id, force: force) : ([], [])
         if let process = try process(record) {
-            let status = try status(record)
+            let status = try status(record, process: process)
             // A created container has run nothing of its own yet, but it may hold files that its maker waits for.
             guard force || status == .created else {
                 throw .wrongState(
@@ -66,18 +73,36 @@ extension ContainerDirectory {
             }
             do throws(SystemError) { try process.kill() } catch { throw .system(error) }
         }
-        do throws(CgroupError) { try record.cgroup.remove() } catch { throw .cgroup(error) }
+        do throws(CgroupError) {
+            if record.pid == 0 { try record.cgroup.removeIfUnused() } else { try record.cgroup.remove() }
+        } catch { throw .cgroup(error) }
         do throws(SystemError) { try Self.unmountRoot(record) } catch { throw .system(error) }
         ResourceControl.remove(record.resourceGroups)
-        let hooks = record.hasHooksForItsEnd ? try? spec(id).hooks?.poststop : nil
         do throws(SystemError) { try File.removeTree(directory(id)) } catch { throw .system(error) }
-        return HookRunner.tryAll(hooks ?? [], stage: "poststop", state: record.state(.stopped), in: record.bundle)
+        return lost
+            + HookRunner.tryAll(hooks, stage: "poststop", state: record.state(.stopped), in: record.bundle)
     }
 
-    /// A creation that was cut off leaves a directory without a readable record.
+    /// A configuration that cannot be read must not keep a container from being removed for ever.
+    private func hooksOfEnd(
+        _ id: String, force: Bool
+    ) throws(ContainerError) -> (hooks: [RuntimeSpec.Hook], warnings: [String]) {
+        do throws(ContainerError) { return (try spec(id).hooks?.poststop ?? [], []) } catch {
+            guard force else { throw error }
+            // One that was not made so far has none.
+            if case .system(let cause) = error, cause.errno == .noSuchFile { return ([], []) }
+            return ([], ["poststop hooks are not run: \(error)"])
+        }
+    }
+
+    /// What was cut off before there was a record, or whose record says nothing. One that just cannot be read now may be of a
+    /// container that runs.
     private func removeRemains(_ id: String, after error: ContainerError, force: Bool) throws(ContainerError) {
         guard force else { throw error }
-        if case .invalidID = error { throw error }
+        switch error {
+        case .missing, .damaged: break
+        default: throw error
+        }
         do throws(SystemError) { try File.removeTree(directory(id)) } catch { throw .system(error) }
     }
 }

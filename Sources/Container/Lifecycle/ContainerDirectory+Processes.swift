@@ -33,7 +33,7 @@ extension ContainerDirectory {
             let namespace = try File.readLink("/proc/\(first.pid)/ns/pid")
             var found: [ContainerProcess] = []
             for pid in try File.list("/proc").compactMap({ Int32($0) }).sorted() {
-                guard let startTime = ProcessFacts.startTime(of: pid),
+                guard let startTime = try ProcessFacts.startTime(of: pid),
                     (try? File.readLink("/proc/\(pid)/ns/pid")) == namespace,
                     let process = try ContainerProcess.adopt(pid: pid, startTime: startTime)
                 else { continue }

@@ -78,9 +78,13 @@ public struct ContainerDirectory: Sendable {
     ) throws(ContainerError) -> ContainerState.Status {
         if record.pid == 0 { return .creating }
         if process == nil { return .stopped }
-        if File.exists(gate(record.id)) { return .created }
-        if (try? record.cgroup.isPaused()) == true { return .paused }
-        return .running
+        do throws(SystemError) {
+            // The gate stays if whoever let the container go was cut off before removing it.
+            if try File.isThere(gate(record.id)), try !ProcessFacts.hasExecuted(record.pid) { return .created }
+        } catch { throw .system(error) }
+        do throws(CgroupError) { return try record.cgroup.isPaused() ? .paused : .running } catch {
+            throw .cgroup(error)
+        }
     }
 
     func cgroup(_ record: ContainerRecord, to verb: String) throws(ContainerError) -> ContainerCgroup {

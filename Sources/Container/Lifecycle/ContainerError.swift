@@ -3,7 +3,7 @@ public import OCISpec
 
 /// Why an operation on a container of a bundle failed. What is said of it and what a program exits with is in
 /// ``FailureTable``.
-public enum ContainerError: Error, Sendable {
+public indirect enum ContainerError: Error, Sendable {
     case invalidID(String)
     case exists(String)
     case missing(String)
@@ -20,6 +20,8 @@ public enum ContainerError: Error, Sendable {
     case option(String)
     /// The checkpoint program failed; the text is the last error of its log.
     case criu(verb: String, reason: String)
+    /// A creation failed, and what had been made could not all be taken back.
+    case remains(cause: ContainerError, String)
     case launch(LaunchError)
     case cgroup(CgroupError)
     case system(SystemError)

@@ -53,6 +53,9 @@ struct ContainerRecord: Sendable, Equatable {
         cgroup = try cursor.optional("cgroup", ContainerCgroup.init) ?? .none
         resourceGroups = try cursor.optional("resourceGroups")?.strings() ?? []
         hasHooksForItsEnd = try cursor.optional("poststop")?.bool() ?? true
+        for place in resourceGroups where !ContainerCgroup.isPlace(place) {
+            throw cursor.failure("\"\(place)\" is no absolute path without \"..\"")
+        }
     }
 
     var json: JSON {

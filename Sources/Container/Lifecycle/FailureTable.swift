@@ -64,6 +64,9 @@ public enum FailureTable {
     static func row(_ error: ContainerError) -> Row { row(values(error).kind) }
 
     static func text(_ error: ContainerError) -> String {
+        if case .remains(let cause, let reason) = error {
+            return "\(text(cause)); \(ofNoProgram(reason)): delete it with --force"
+        }
         let (kind, values) = values(error)
         let text = fill(row(kind).text, values)
         let isOfProgram = [.programNotFound, .interpreterNotFound, .programNotExecutable].contains(kind)
@@ -89,6 +92,7 @@ public enum FailureTable {
         case .configuration(let reason): (.configuration, ["reason": reason])
         case .option(let reason): (.option, ["reason": reason])
         case .criu(let verb, let reason): (.criu, ["verb": verb, "reason": ofNoProgram(reason)])
+        case .remains(let cause, _): values(cause)
         case .launch(let error): values(error)
         case .cgroup(let error): (.cgroup, ["reason": ofNoProgram(error.description)])
         case .system(let error): (.system, ["reason": LaunchError.system(error).description])
