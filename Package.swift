@@ -126,6 +126,8 @@ let package = Package(
 
         // MARK: Tests
 
+        // Makes one system call of a program fail; for the tests alone.
+        .executableTarget(name: "syscall-faults", path: "Tests/SyscallFaults"),
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem", "CLinux"], swiftSettings: strict),
         .testTarget(name: "OCISpecTests", dependencies: ["OCISpec"], swiftSettings: strict),
         .testTarget(
@@ -185,7 +187,8 @@ let package = Package(
             path: "Tests/Fuzz", exclude: ["Corpus", "LibFuzzer"], swiftSettings: strict),
         // Runs the programs of dist/bin against the real kernel, registry and model server.
         .testTarget(
-            name: "IntegrationTests", dependencies: ["OCISpec", "LinuxSystem", "CLinux"], swiftSettings: strict),
+            name: "IntegrationTests", dependencies: ["OCISpec", "LinuxSystem", "CLinux", "syscall-faults"],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu17
