@@ -34,6 +34,24 @@ extension Integration {
             }
         }
 
+        @Test("a server that takes long over one answer and answers others meanwhile is left alone")
+        func slow() throws {
+            let image = try TestImage.shared()
+            try TestHost.with { host throws in
+                try host.succeed("start", "--name", "hello", "-p", "127.0.0.1:0:8000", image.reference)
+                let port = try host.port(of: "hello")
+                let first = try host.replicaPID(of: "hello")
+                // Beyond the ten seconds of silence after which it is asked, and the ones it would have to answer then.
+                let answer = try Program(
+                    ["curl", "-s", "-w", "%{http_code}", "http://127.0.0.1:\(port)/cgi-bin/slow?25"]
+                ).wait(seconds: 60)
+                #expect(answer.output == "slow\n200", "\(answer)")
+                #expect(try host.replicaPID(of: "hello") == first)
+                let events = try host.succeed("events", "--no-follow", "--since", "10m", "hello").output
+                #expect(!events.contains("unready"), "\(events)")
+            }
+        }
+
         @Test("once a service is ready, nothing of mlrun wakes while nobody asks it anything")
         func idle() throws {
             let image = try TestImage.shared()
