@@ -7,7 +7,8 @@ import Testing
 
 /// A small image as an OCI layout: busybox with all its applets, users and groups, and an HTTP server that logs.
 ///
-/// The server answers `/` with "hello from mlrun", `/cgi-bin/host` with its host name and `/cgi-bin/slow` after a second, or as many as its query says; with NUMBERED set
+/// The server answers `/` with "hello from mlrun", `/cgi-bin/host` with its host name and `/cgi-bin/slow` after a second, or as many as
+/// its query says; with NUMBERED set
 /// it writes "line 1", "line 2", … to standard output without end.
 final class TestImage: Sendable {
     let directory: TestDirectory
