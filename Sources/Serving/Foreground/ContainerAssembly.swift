@@ -177,7 +177,7 @@ struct ContainerAssembly: Sendable {
             }
             return (cgroup, warnings)
         } catch {
-            throw ControlError(error.cause, remedy: error.remedy)
+            throw LimitOptions.told(error)
         }
     }
 
@@ -217,7 +217,7 @@ struct ContainerAssembly: Sendable {
             let path = host.cgroupPath(ReplicaID("rehearsal-\(File.randomName())"))
             try createCgroup(path, spec, settings, host).0.remove()
         } catch {
-            throw ControlError(error.cause, remedy: error.remedy)
+            throw LimitOptions.told(error)
         }
     }
 

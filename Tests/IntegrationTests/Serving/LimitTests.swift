@@ -20,6 +20,7 @@ extension Integration {
                 let refused = try host.mlrun([verb] + name + limit + ["127.0.0.1:9/nowhere:v1", "true"])
                 #expect(refused.status == 125, "\(refused)")
                 #expect(refused.errors.contains("\(controller) controller"), "\(refused)")
+                #expect(refused.errors.contains("cannot set \(limit[0])"), "\(refused)")
                 #expect(refused.errors.contains("--limits=best-effort"))
                 #expect(refused.errors.contains("cgroup_no_v1=all"), "the fix is named")
                 #expect(host.processes.isEmpty)
