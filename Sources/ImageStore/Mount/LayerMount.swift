@@ -2,6 +2,7 @@ internal import CLinux
 internal import Glibc
 public import LinuxSystem
 internal import OCISpec
+internal import Synchronization
 
 /// A layer's EROFS image, mounted once for everybody. The mount stays when this value goes; it cannot be unmounted
 /// before.
@@ -32,24 +33,52 @@ extension ImageStore {
         // mounted.
         return try whileMountsStandStill { () throws(StoreError) in
             do throws(SystemError) { try makePrivateMountDirectory() } catch { throw .system(error) }
-            var mounts: [LayerMount] = []
-            for layer in image.layers {
-                do throws(SystemError) {
-                    if let directory = try mountedLayer(mountPoint(layer.digest)) {
-                        mounts.append(
-                            LayerMount(layer: layer, path: mountPoint(layer.digest), directory: directory))
-                        continue
-                    }
-                } catch {
-                    throw .system(error)
+            let mounts = mountTogether(image, support)
+            var result: [LayerMount] = []
+            for layer in image.layers { result.append(try mounts[layer.digest]!.get()) }
+            return result
+        }
+    }
+
+    /// Each mount waits for the disk to give the head of its file: some wait at once.
+    private func mountTogether(
+        _ image: ImageRecord, _ support: MountSupport
+    ) -> [Digest: Result<LayerMount, StoreError>] {
+        var seen: Set<Digest> = []
+        let layers = image.layers.filter { seen.insert($0.digest).inserted }
+        let state = Mutex((next: 0, mounts: [Digest: Result<LayerMount, StoreError>]()))
+        JoinedThread.together(min(4, layers.count)) {
+            while true {
+                let index = state.withLock { state in
+                    defer { state.next += 1 }
+                    return state.next
                 }
-                let stored = try intactLayer(layer.digest, of: image)
-                do throws(SystemError) { mounts.append(try mountLayer(layer, support)) } catch {
-                    try refuseDamaged(stored, of: image)
-                    throw .image(.cannotMountLayer(layer.digest, error))
+                if index >= layers.count { return }
+                let mount: Result<LayerMount, StoreError>
+                do throws(StoreError) { mount = .success(try findOrMount(layers[index], image, support)) } catch {
+                    mount = .failure(error)
                 }
+                state.withLock { $0.mounts[layers[index].digest] = mount }
             }
-            return mounts
+        }
+        return state.withLock { $0.mounts }
+    }
+
+    private func findOrMount(
+        _ layer: LayerRecord, _ image: ImageRecord, _ support: MountSupport
+    ) throws(StoreError) -> LayerMount {
+        let path = mountPoint(layer.digest)
+        do throws(SystemError) {
+            if let directory = try mountedLayer(path) {
+                return LayerMount(layer: layer, path: path, directory: directory)
+            }
+        } catch {
+            throw .system(error)
+        }
+        let stored = try intactLayer(layer.digest, of: image)
+        do throws(SystemError) { return try mountLayer(layer, support) } catch {
+            try refuseDamaged(stored, of: image)
+            throw .image(.cannotMountLayer(layer.digest, error))
         }
     }
 
