@@ -131,6 +131,8 @@ struct ImagePusher: Sendable {
                 if isNews { tell(blob, sent, .sending) }
             }
         }
+        // What was too small to be told of on the way was sent all the same.
+        if result == .uploaded, told.withLock({ $0 }) == 0 { tell(blob, blob.descriptor.size, .sending) }
         tell(blob, blob.descriptor.size, result == .uploaded ? .done : .exists)
         return (blob.descriptor.digest, blob.descriptor.size, result)
     }
