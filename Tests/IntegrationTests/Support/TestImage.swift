@@ -7,9 +7,8 @@ import Testing
 
 /// A small image as an OCI layout: busybox with all its applets, users and groups, and an HTTP server that logs.
 ///
-/// The server answers `/` with "hello from mlrun", `/cgi-bin/host` with its host name and `/cgi-bin/slow` after a second, or as many as
-/// its query says; with NUMBERED set
-/// it writes "line 1", "line 2", … to standard output without end.
+/// The server answers `/` with "hello from mlrun" and `/cgi-bin/slow` after a second, or as many as its query says; with NUMBERED
+/// set it writes "line 1", "line 2", … to standard output without end.
 final class TestImage: Sendable {
     let directory: TestDirectory
     var layout: String { "\(directory.path)/layout" }
@@ -106,8 +105,7 @@ final class TestImage: Sendable {
             ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nserver:x:1000:1000::/srv:/bin/sh\n", 0o644),
             ("etc/group", "root:x:0:\nserver:x:1000:\nmodels:x:2000:server\naudio:x:29:server\n", 0o644),
             ("srv/www/index.html", "hello from mlrun\n", 0o644),
-            ("srv/www/cgi-bin/host", "#!/bin/sh\necho; hostname\n", 0o755),
-            ("srv/www/cgi-bin/slow", "#!/bin/sh\nsleep ${QUERY_STRING:-1}\necho\necho slow\n", 0o755),
+            ("srv/www/cgi-bin/slow", "#!/bin/sh\nsleep ${QUERY_STRING:-1}\nprintf '\\r\\n'\necho slow\n", 0o755),
             ("srv/not-executable", "no program\n", 0o644),
             ("bin/serve", serverScript, 0o755),
         ]
