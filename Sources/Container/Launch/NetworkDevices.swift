@@ -17,7 +17,10 @@ struct NetworkDevices {
         let name: String
         let wasUp: Bool
         let addresses: [Address]
-        var index: Int32
+        /// Those that were in the container before.
+        let others: Set<Int32>
+        /// In the container; nil as long as it has not been seen there.
+        var index: Int32?
     }
 
     /// - Parameters:
@@ -46,9 +49,14 @@ struct NetworkDevices {
     /// Undoes every move, as far as the kernel lets one: a container that could not be made must cost no device.
     mutating func giveBack() {
         for move in moved.reversed() {
-            try? Self.transfer(
-                move.index, from: namespace.rawValue, to: home.rawValue, as: move.name, move.addresses,
-                turnOn: move.wasUp)
+            do throws(SystemError) {
+                let inside = try NetlinkSocket(namespace: namespace.rawValue)
+                let found = try move.index == nil ? Self.newcomer(inside, beside: move.others) : move.index
+                guard let index = found else { continue }
+                try Self.transfer(
+                    index, from: namespace.rawValue, to: home.rawValue, as: move.name, move.addresses,
+                    turnOn: move.wasUp)
+            } catch { continue }
         }
         moved = []
     }
@@ -71,25 +79,37 @@ struct NetworkDevices {
         if present.contains(where: { $0.name == target }) {
             throw SystemError("name it \(target) in the container", .fileExists)
         }
-        let known = Set(present.map(\.index))
-        var move = Move(field: field, name: name, wasUp: link.isUp, addresses: addresses, index: link.index)
+        let move = Move(
+            field: field, name: name, wasUp: link.isUp, addresses: addresses, others: Set(present.map(\.index)))
         do throws(SystemError) {
             try Link.turn(on: false, link.index, host)
             try Link.send(link.index, to: namespace.rawValue, as: target, host)
         } catch {
+            // It may have gone although the kernel's answer did not arrive.
+            if let gone = try? Self.newcomer(inside, beside: move.others) {
+                moved.append(move)
+                moved[moved.count - 1].index = gone
+                throw error
+            }
             // It is still at home; only what turning it off took is to be restored.
             for address in addresses { try? address.add(to: link.index, host) }
             if link.isUp { try? Link.turn(on: true, link.index, host) }
             throw error
         }
+        moved.append(move)
         // Its number may have changed, and its name too if that was a pattern.
-        guard let index = try Link.all(inside).first(where: { !known.contains($0.index) })?.index else {
+        guard let index = try Self.newcomer(inside, beside: move.others) else {
             throw SystemError("find it in the container", .noSuchDevice)
         }
-        move.index = index
-        moved.append(move)
+        moved[moved.count - 1].index = index
         for address in addresses { try address.add(to: index, inside) }
         try Link.turn(on: true, index, inside)
+    }
+
+    private static func newcomer(
+        _ inside: borrowing NetlinkSocket, beside others: Set<Int32>
+    ) throws(SystemError) -> Int32? {
+        try Link.all(inside).first { !others.contains($0.index) }?.index
     }
 
     private static func transfer(
