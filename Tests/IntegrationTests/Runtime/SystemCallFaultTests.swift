@@ -74,7 +74,7 @@ extension Integration {
                         "the runtime died of signal \(outcome.status - 128)")
                     verdict.expect(
                         outcome.status == 0 || killing || Self.isOfSwift(outcome)
-                            || Self.namesWhatFailed(outcome.errors),
+                            || Self.namesWhatFailed(outcome.errors) || Self.isOfTelling(fault, outcome),
                         "the error does not say what failed")
                     try judge(outcome, fault, &verdict)
                     if !verdict.problems.isEmpty { verdict.problems.append("\(outcome)") }
@@ -107,6 +107,11 @@ extension Integration {
         /// Swift's runtime looks for its own place before main, and ends the program where it cannot.
         private static func isOfSwift(_ outcome: Program.Outcome) -> Bool {
             outcome.errors.contains("Unable to obtain Swift runtime path")
+        }
+
+        /// The failure that cannot be told is that of telling one.
+        private static func isOfTelling(_ fault: Fault, _ outcome: Program.Outcome) -> Bool {
+            fault.name == "write" && outcome.errors.isEmpty
         }
 
         private static func namesWhatFailed(_ errors: String) -> Bool {

@@ -57,7 +57,22 @@ struct SeccompCache {
         content += program
         try File.makeDirectories(directory, mode: 0o700)
         // After a power cut an entry may be torn; reading finds that out, so no flush is paid for.
-        try File.replace(path(for: key), with: content, durable: false)
+        if try !keepWhole(content, at: path(for: key)) {
+            try File.replace(path(for: key), with: content, durable: false)
+        }
+    }
+
+    /// Gives the file its name when it is whole, so that nothing stays of a process that is killed meanwhile; false where the
+    /// file system has no files without a name.
+    private func keepWhole(_ content: [UInt8], at path: String) throws(SystemError) -> Bool {
+        guard let file = try? File.open(directory, O_WRONLY | MLR_O_TMPFILE, mode: 0o600) else { return false }
+        try File.writeAll(content, to: file.rawValue, path: path)
+        func name() -> Int32 { linkat(AT_FDCWD, "/proc/self/fd/\(file.rawValue)", AT_FDCWD, path, AT_SYMLINK_FOLLOW) }
+        if name() == 0 { return true }
+        // An entry that is not to be believed.
+        guard errno == EEXIST else { return false }
+        try File.removeIfPresent(path)
+        return name() == 0
     }
 
     private static func number(_ bytes: [UInt8], at start: Int) -> UInt64 {
