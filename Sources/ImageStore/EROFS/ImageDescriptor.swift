@@ -27,7 +27,15 @@ final class ImageDescriptor {
 
     /// Reserves disk space up to a length, which stays as it is; false where the file system cannot.
     func reserve(_ length: Int64) throws(SystemError) -> Bool {
-        let result = mlr_fallocate(descriptor.rawValue, Int32(MLR_FALLOC_FL_KEEP_SIZE), 0, max(length, 4096))
+        func allocate() -> Int32 {
+            mlr_fallocate(descriptor.rawValue, Int32(MLR_FALLOC_FL_KEEP_SIZE), 0, max(length, 4096))
+        }
+        var result = allocate()
+        if result == -EINVAL, isDirect {
+            // Overlayfs takes the flag for direct writes, and refuses every use of a file below it that has none.
+            try setDirect(false)
+            result = allocate()
+        }
         if result == -EOPNOTSUPP || result == -ENOSYS { return false }
         try check(result, "reserve space for", path: path)
         return true
