@@ -1,5 +1,3 @@
-internal import Container
-
 /// Limits by the names that people gave them: options of the command line, not members of a config.json that nobody wrote.
 enum LimitOptions {
     private static let options = [
@@ -8,15 +6,13 @@ enum LimitOptions {
         "blockIO.weight": "--io-weight",
     ]
 
-    /// The error with its cause in those names.
-    static func told(_ error: CgroupError) -> ControlError {
-        guard case .limit(let field, _) = error.kind, let option = options[field] else {
-            return ControlError(error.cause, remedy: error.remedy)
+    /// A sentence about a limit that cannot be set, in those names.
+    static func told(_ text: String) -> String {
+        let words = text.split(separator: " ", omittingEmptySubsequences: false)
+        let named = words.map { word in
+            guard word.last == ":", let option = options[String(word.dropLast())] else { return String(word) }
+            return "\(option):"
         }
-        let beginning = "cannot set \(field)"
-        let cause =
-            error.cause.hasPrefix(beginning)
-            ? "cannot set \(option)\(error.cause.dropFirst(beginning.count))" : error.cause
-        return ControlError(cause, remedy: error.remedy)
+        return named.joined(separator: " ")
     }
 }
