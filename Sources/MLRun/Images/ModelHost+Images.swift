@@ -57,12 +57,15 @@ extension ModelHost {
     }
 
     /// The image for a reference, brought into the store when `policy` says so.
+    ///
+    /// - Parameter beforePull: is asked when the image has to be pulled; what it throws is thrown instead.
     public func image(
         _ reference: String, policy: PullPolicy, platform: Platform = .host, settings: PullSettings = PullSettings(),
-        report: @escaping @Sendable (PullEvent) -> Void = { _ in }
+        beforePull: () throws(MLRunError) -> Void = {}, report: @escaping @Sendable (PullEvent) -> Void = { _ in }
     ) async throws(MLRunError) -> PulledImage {
         let isSource = try source(reference) != nil
         if policy == .always || isSource {
+            try beforePull()
             return try await bring(reference, platform: platform, settings: settings, report: report)
         }
         let known: ImageRecord?
@@ -76,6 +79,7 @@ extension ModelHost {
                 .untrusted, "the signatures that are demanded of \(reference) were not verified when it was pulled",
                 remedy: "pull it again, which verifies them")
         }
+        try beforePull()
         return try await bring(reference, platform: platform, settings: settings, report: report)
     }
 

@@ -36,8 +36,8 @@ extension ModelHost {
     /// Worth asking before an image of many gigabytes is pulled.
     ///
     /// - Throws: ``MLRunError`` which names what cannot be had. Only root can try limits; nobody else is told anything.
-    public func checkLimits(of settings: ServiceSettings) throws(MLRunError) {
-        do throws(ControlError) { try ForegroundContainer.checkLimits(of: settings, directories) } catch {
+    public func check(_ settings: ServiceSettings) throws(MLRunError) {
+        do throws(ControlError) { try HostCheck.check(settings, directories) } catch {
             throw MLRunError(error)
         }
     }

@@ -177,7 +177,7 @@ struct ContainerAssembly: Sendable {
             }
             return (cgroup, warnings)
         } catch {
-            throw LimitOptions.told(error)
+            throw ControlError(LimitOptions.told(error.cause), remedy: error.remedy)
         }
     }
 
@@ -191,22 +191,7 @@ struct ContainerAssembly: Sendable {
             resources.pids = nil
         }
         let created = try host.hierarchy.create(path, resources: resources, policy: policy)
-        return (created.cgroup, created.warnings)
-    }
-
-    /// What can be said of the settings without an image: limits and networks that this host cannot give.
-    static func check(_ settings: ServiceSettings, _ directories: MLRunDirectories) throws(ControlError) {
-        try ReplicaNetwork.check(settings)
-        let limits = settings.limits
-        if limits == ResourceLimits() { return }
-        let host = try HostSnapshot(directories)
-        let facts = host.buildFacts(ReplicaID(settings.name), slot: 0, taken: [], devices: limits.ioDevices)
-        var spec = RuntimeSpec()
-        spec.linux = RuntimeSpec.Linux()
-        do throws(BuildError) { spec.linux?.resources = try ContainerBuilder.resources(settings, facts) } catch {
-            throw ControlError(error.message, remedy: error.remedy)
-        }
-        try rehearseLimits(of: spec, settings, host)
+        return (created.cgroup, created.warnings.map(LimitOptions.told))
     }
 
     /// Sets the limits on a group that is removed again, so that one that cannot be had is known before anything changes.
@@ -217,7 +202,7 @@ struct ContainerAssembly: Sendable {
             let path = host.cgroupPath(ReplicaID("rehearsal-\(File.randomName())"))
             try createCgroup(path, spec, settings, host).0.remove()
         } catch {
-            throw LimitOptions.told(error)
+            throw ControlError(LimitOptions.told(error.cause), remedy: error.remedy)
         }
     }
 

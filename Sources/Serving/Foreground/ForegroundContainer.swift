@@ -69,15 +69,6 @@ public struct ForegroundContainer: Sendable {
         }
     }
 
-    /// Whether this host can give the limits and the network that settings ask for; nothing is left of the attempt.
-    ///
-    /// - Throws: ``ControlError`` with what cannot be had, why and what to do. Without root nothing is tried.
-    public static func checkLimits(
-        of settings: ServiceSettings, _ directories: MLRunDirectories
-    ) throws(ControlError) {
-        if geteuid() == 0 { try ContainerAssembly.check(settings, directories) }
-    }
-
     /// Keeps an image from being removed, and says so to those who ask who uses it.
     private static func keep(
         _ image: ImageRecord, for files: ReplicaFiles, _ directories: MLRunDirectories

@@ -41,12 +41,11 @@ struct RunCommand: AsyncParsableCommand {
             image: ServiceSettings.ImageIdentity(reference: "x"), arguments: arguments)
         let trust = try pulling.settings()
         let host = try ModelHost()
-        try host.checkLimits(of: asked)
         let display = ProgressDisplay.chosen(quiet: pulling.quiet, json: false)
-        let pulled = try await host.image(image, policy: pull, platform: try pulling.chosenPlatform(), settings: trust)
-        {
-            display.show($0)
-        }
+        // A host that cannot give what is asked for says so before gigabytes are pulled; with the image there the start does.
+        let pulled = try await host.image(
+            image, policy: pull, platform: try pulling.chosenPlatform(), settings: trust,
+            beforePull: { () throws(MLRunError) in try host.check(asked) }, report: { display.show($0) })
         let settings = try options.settings(
             image: ServiceSettings.ImageIdentity(
                 reference: pulled.image.reference, manifestDigest: pulled.image.manifestDigest,
