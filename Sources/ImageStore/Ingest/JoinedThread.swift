@@ -1,5 +1,6 @@
 internal import Glibc
 internal import LinuxSystem
+internal import Synchronization
 
 /// A thread that is waited for. All signals are blocked in it: those belong to the program, not to this library.
 final class JoinedThread: @unchecked Sendable {
@@ -47,10 +48,23 @@ final class JoinedThread: @unchecked Sendable {
 }
 
 extension JoinedThread {
-    /// Runs `body` on some threads at once, this one among them; returns when all are done. Where the machine has no more
-    /// threads there are fewer.
-    static func together(_ count: Int, _ body: @escaping @Sendable () -> Void) {
-        let others = (1..<max(count, 1)).compactMap { _ in try? JoinedThread(body) }
+    /// Works off a list on up to so many threads at once, this one among them; returns when all of it is done. Where the machine
+    /// has no more threads there are fewer.
+    static func workOff<Item: Sendable>(
+        _ items: [Item], threads: Int, _ work: @escaping @Sendable (Item) -> Void
+    ) {
+        let next = Mutex(0)
+        let body: @Sendable () -> Void = {
+            while true {
+                let index = next.withLock { next in
+                    defer { next += 1 }
+                    return next
+                }
+                if index >= items.count { return }
+                work(items[index])
+            }
+        }
+        let others = (1..<max(min(threads, items.count), 1)).compactMap { _ in try? JoinedThread(body) }
         body()
         for thread in others { thread.join() }
     }

@@ -46,22 +46,15 @@ extension ImageStore {
     ) -> [Digest: Result<LayerMount, StoreError>] {
         var seen: Set<Digest> = []
         let layers = image.layers.filter { seen.insert($0.digest).inserted }
-        let state = Mutex((next: 0, mounts: [Digest: Result<LayerMount, StoreError>]()))
-        JoinedThread.together(min(4, layers.count)) {
-            while true {
-                let index = state.withLock { state in
-                    defer { state.next += 1 }
-                    return state.next
-                }
-                if index >= layers.count { return }
-                let mount: Result<LayerMount, StoreError>
-                do throws(StoreError) { mount = .success(try findOrMount(layers[index], image, support)) } catch {
-                    mount = .failure(error)
-                }
-                state.withLock { $0.mounts[layers[index].digest] = mount }
+        let mounts = Mutex<[Digest: Result<LayerMount, StoreError>]>([:])
+        JoinedThread.workOff(layers, threads: 4) { layer in
+            let mount: Result<LayerMount, StoreError>
+            do throws(StoreError) { mount = .success(try findOrMount(layer, image, support)) } catch {
+                mount = .failure(error)
             }
+            mounts.withLock { $0[layer.digest] = mount }
         }
-        return state.withLock { $0.mounts }
+        return mounts.withLock { $0 }
     }
 
     private func findOrMount(

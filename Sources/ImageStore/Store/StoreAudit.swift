@@ -251,31 +251,23 @@ struct StoreAudit {
         jobs.sort { $0.0 > $1.0 }
         let total = jobs.reduce(0) { $0 + $1.0 }
         let store = store
-        let state = Mutex((next: 0, done: Int64(0), faults: [(LayerRecord, String)](), blobs: [(Digest, String)]()))
-        let work = jobs
-        JoinedThread.together(min(4, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), work.count)) {
-            while true {
-                let index = state.withLock { state in
-                    defer { state.next += 1 }
-                    return state.next
+        let state = Mutex((done: Int64(0), faults: [(LayerRecord, String)](), blobs: [(Digest, String)]()))
+        JoinedThread.workOff(jobs, threads: min(4, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))) { length, job in
+            switch job {
+            case .layer(let layer):
+                if let fault = store.fault(of: layer, content: true) {
+                    state.withLock { $0.faults.append((layer, fault)) }
                 }
-                if index >= work.count { return }
-                switch work[index].1 {
-                case .layer(let layer):
-                    if let fault = store.fault(of: layer, content: true) {
-                        state.withLock { $0.faults.append((layer, fault)) }
-                    }
-                case .blob(let digest, let size):
-                    if let fault = store.fault(ofBlob: digest, size: size) {
-                        state.withLock { $0.blobs.append((digest, fault)) }
-                    }
+            case .blob(let digest, let size):
+                if let fault = store.fault(ofBlob: digest, size: size) {
+                    state.withLock { $0.blobs.append((digest, fault)) }
                 }
-                let done = state.withLock { state in
-                    state.done += work[index].0
-                    return state.done
-                }
-                progress(done, total)
             }
+            let done = state.withLock { state in
+                state.done += length
+                return state.done
+            }
+            progress(done, total)
         }
         let found = state.withLock { $0 }
         result.bytes = total
