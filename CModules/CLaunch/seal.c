@@ -55,17 +55,3 @@ int mlr_run_sealed(char *const *arguments, char *const *environment) {
     close(tree);
     return result;
 }
-
-/* Whether these words may ask for something that gets processes into containers. One that is taken for a verb and is none
-   only costs an execve(2); one that is missed is found by the program itself. */
-static bool may_enter_containers(char *const *arguments) {
-    static const char *const verbs[] = {"create", "run", "exec", "restore"};
-    for (size_t i = 1; arguments[i]; i++)
-        for (size_t verb = 0; verb < sizeof verbs / sizeof *verbs; verb++)
-            if (strcmp(arguments[i], verbs[verb]) == 0) return true;
-    return false;
-}
-
-void mlr_run_sealed_early(char *const *arguments, char *const *environment) {
-    if (arguments[0] && may_enter_containers(arguments) && geteuid() == 0) mlr_run_sealed(arguments, environment);
-}

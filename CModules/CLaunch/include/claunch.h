@@ -168,10 +168,6 @@ int mlr_run_hook(const struct mlr_hook *hook, int input, const char *directory);
    one already, or -errno when that is not to be had, as without CAP_SYS_ADMIN. For a single-threaded start of main. */
 int mlr_run_sealed(char *const *arguments, char *const *environment);
 
-/* The same for an OCI runtime's command line, before anything else of the program has begun. Whatever goes wrong is left to
-   mlr_run_sealed, which is to be called again later. */
-void mlr_run_sealed_early(char *const *arguments, char *const *environment);
-
 /* The path of the file that the calling program was started from, also after mlr_run_sealed. Returns 0 or -errno. */
 int mlr_program_path(char *const *arguments, char *path, size_t room);
 
