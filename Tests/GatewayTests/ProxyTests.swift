@@ -47,6 +47,39 @@ import Testing
         for number in 0..<2000 { #expect(try client.message().text == "GET /\(number) HTTP/1.1") }
     }
 
+    @Test("an answer that is written piece by piece is not held back for acknowledgements")
+    func pieces() throws {
+        // Without TCP_NODELAY the kernel keeps the second piece until the first is acknowledged.
+        let server = try FakeServer { reader, _ in
+            while true {
+                _ = try reader.message()
+                try reader.socket.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+                try reader.socket.send("late")
+            }
+        }
+        let gateway = try TestGateway()
+        let port = try gateway.listen(to: server.port)
+        try gateway.add()
+        let client = TestReader(try .connect(port))
+        let before = try Self.delayedAcknowledgements()
+        for _ in 0..<60 {
+            try client.socket.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try client.message().text == "late")
+        }
+        // Those that a timer had to send, of this whole network namespace: other tests run beside this one.
+        #expect(try Self.delayedAcknowledgements() - before < 20)
+        #expect(server.connections == 1)
+    }
+
+    /// DelayedACKs of TcpExt.
+    private static func delayedAcknowledgements() throws -> Int {
+        let lines = try File.readText("/proc/net/netstat").split(separator: "\n")
+            .filter { $0.hasPrefix("TcpExt:") }.map { $0.split(separator: " ") }
+        let names = try #require(lines.first)
+        let column = try #require(names.firstIndex(of: "DelayedACKs"))
+        return try #require(Int(lines[1][column]))
+    }
+
     @Test("a connection that the upstream closes between requests is not used again")
     func closedWhileIdle() throws {
         let server = try FakeServer { reader, number in

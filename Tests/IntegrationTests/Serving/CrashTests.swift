@@ -50,6 +50,22 @@ extension Integration {
             }
         }
 
+        @Test("a shutdown leaves replicas and gateway to the next mlrund, but no gateway that serves nobody")
+        func shutdown() throws {
+            let image = try TestImage.shared()
+            try TestHost.with { host throws in
+                try host.succeed("start", "--name", "hello", "-p", "127.0.0.1:0:8000", image.reference)
+                let port = try host.port(of: "hello")
+                try host.succeed("shutdown")
+                #expect(TestMachine.eventually { host.supervisorPID == nil })
+                #expect(try HTTPRequest(port: port).send().status == 200, "both go on")
+                try host.succeed("stop", "hello")
+                try host.succeed("shutdown")
+                #expect(TestMachine.eventually { host.supervisorPID == nil && host.gatewayPID == nil })
+                #expect(host.processes.isEmpty)
+            }
+        }
+
         @Test("ps of services whose mlrund was killed brings a new one, which takes them over")
         func listAfterKill() throws {
             let image = try TestImage.shared()
