@@ -76,6 +76,20 @@ struct EngineScript {
 
         """
 
+    /// A bundle of the root file system, `oci` for the runtime with a state directory of its own, and `edit` to change the
+    /// bundle's configuration `c` in Python.
+    private static let bundle = """
+        mkdir "$D/bundle"; cd "$D/bundle"; ln -s "$ROOTFS" rootfs
+        oci() { "$RUNTIME" --root "$D/state" "$@"; }
+        oci spec
+        edit() { python3 -c 'import json,sys; c=json.load(open("config.json")); exec(sys.argv[1]); json.dump(c, open("config.json","w"))' "$1"; }
+        edit "c['process'].update(terminal=False, args=['sleep','1000']); c['root']['path']='$ROOTFS'; c['linux']['cgroupsPath']='$GROUP/one'"
+
+        """
+
+    /// Runs the script in a bundle, whose container would sleep in a group `one`.
+    func runWithBundle(_ script: String) throws -> Program.Outcome { try run(Self.bundle + script) }
+
     /// Runs the script with `D` (the test's directory), `ROOTFS`, `GROUP` and `RUNTIME` set.
     func run(
         _ script: String, environment: [String: String] = [:], seconds: Int = 120

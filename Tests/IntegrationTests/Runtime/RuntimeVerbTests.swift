@@ -7,18 +7,7 @@ extension Integration {
     /// The verbs of `mlrun-oci` as its callers use them.
     @Suite(.enabled(if: TestMachine.isNative, "\(TestMachine.needs); runs natively"))
     struct RuntimeVerbTests {
-        private static let preparation = """
-            mkdir "$D/bundle"; cd "$D/bundle"; ln -s "$ROOTFS" rootfs
-            oci() { "$RUNTIME" --root "$D/state" "$@"; }
-            oci spec
-            edit() { python3 -c 'import json,sys; c=json.load(open("config.json")); exec(sys.argv[1]); json.dump(c, open("config.json","w"))' "$1"; }
-            edit "c['process'].update(terminal=False, args=['sleep','1000']); c['root']['path']='$ROOTFS'; c['linux']['cgroupsPath']='$GROUP/one'"
-
-            """
-
-        private func run(_ script: String) throws -> Program.Outcome {
-            try EngineScript().run(Self.preparation + script)
-        }
+        private func run(_ script: String) throws -> Program.Outcome { try EngineScript().runWithBundle(script) }
 
         @Test("state, list and ps tell of a container in the forms that callers read")
         func questions() throws {
