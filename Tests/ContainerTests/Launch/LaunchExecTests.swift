@@ -130,16 +130,16 @@ struct LaunchExecTests {
         let fifo = "\(fixture.directory)/exec.fifo"
         try StartGate.make(fifo, owner: 0, group: 0)
         let plan = try LaunchPlanner.plan(
-            LaunchFixture.spec("touch /work/started"), host: host, options: .init(isGated: true))
+            LaunchFixture.spec("touch /place/started"), host: host, options: .init(isGated: true))
         let process = try Launcher.launch(
             LaunchRequest(
                 plan: plan, root: .path(fixture.root), streams: .files(input: nil, output: nil, error: nil),
                 gate: .fifo(fifo)))
         #expect(try process.poll() == nil)
-        #expect(!File.exists("\(fixture.root)/work/started"))
+        #expect(!File.exists("\(fixture.root)/place/started"))
         try StartGate.open(fifo, for: process, program: "sh")
         #expect(try process.wait() == .exited(0))
-        #expect(File.exists("\(fixture.root)/work/started"))
+        #expect(File.exists("\(fixture.root)/place/started"))
     }
 
     @Test("a container at its gate holds nothing open that its launcher has")

@@ -63,13 +63,13 @@ struct LaunchFailureTests {
     @Test("a step that fails names itself, its path and the kernel's reason")
     func namedStep() {
         let error = failure {
-            $0.mounts.append(.init(destination: "/work", type: "tmpfs", source: "tmpfs", options: ["size=many"]))
+            $0.mounts.append(.init(destination: "/place", type: "tmpfs", source: "tmpfs", options: ["size=many"]))
         }
         guard case .step(.mount(let mount), _, let detail) = error else {
             Issue.record("\(String(describing: error))")
             return
         }
-        #expect(mount.target == "/work")
+        #expect(mount.target == "/place")
         #expect(detail.contains("size"), "\(detail)")
         #expect(error?.exitCode == 125)
     }
@@ -77,16 +77,16 @@ struct LaunchFailureTests {
     @Test("a missing volume is no missing program: its error never has the kernel's sentence for that")
     func missingVolume() {
         let error = failure {
-            $0.mounts.append(.init(destination: "/work", type: "bind", source: "/no/such/weights", options: ["rbind"]))
+            $0.mounts.append(.init(destination: "/place", type: "bind", source: "/no/such/weights", options: ["rbind"]))
         }
-        #expect(error?.description.contains("/no/such/weights on /work") == true)
+        #expect(error?.description.contains("/no/such/weights on /place") == true)
         #expect(error?.description.contains("no such file or directory") == false)
     }
 
     @Test("a link in the image in place of /proc is refused, and so is one that leads to it")
     func linkForProc() throws {
         rmdir("\(fixture.root)/proc")
-        symlink("/work", "\(fixture.root)/proc")
+        symlink("/place", "\(fixture.root)/proc")
         let error = failure { _ in }
         guard case .step(.mount(let mount), .tooManyLinks, _) = error else {
             Issue.record("\(String(describing: error))")
@@ -99,10 +99,10 @@ struct LaunchFailureTests {
     func linkOutOfRoot() throws {
         let outside = "\(fixture.directory)/outside"
         try File.makeDirectories(outside)
-        rmdir("\(fixture.root)/work")
-        symlink("../../outside", "\(fixture.root)/work")
+        rmdir("\(fixture.root)/place")
+        symlink("../../outside", "\(fixture.root)/place")
         let error = failure {
-            $0.mounts.append(.init(destination: "/work/deep", type: "tmpfs", source: "tmpfs"))
+            $0.mounts.append(.init(destination: "/place/deep", type: "tmpfs", source: "tmpfs"))
         }
         // What it leads to inside is made there, as of an image whose files are links to what only a running system has.
         #expect(error == nil)

@@ -15,7 +15,7 @@ final class LaunchFixture: Sendable {
 
     init() throws {
         directory = "/var/tmp/mlrun-launch-\(File.randomName())"
-        for path in ["bin", "etc", "proc", "sys", "dev", "tmp", "work"] {
+        for path in ["bin", "etc", "proc", "sys", "dev", "tmp", "place"] {
             try File.makeDirectories("\(directory)/rootfs/\(path)")
         }
         // A copy would now and then be busy, held open for writing by a process that another test is about to execute.

@@ -40,7 +40,7 @@ struct LaunchIsolationTests {
         #expect(expected.isSubset(of: points))
         let covered = ["/proc/", "/sys/"]
         #expect(points.allSatisfy { point in expected.contains(point) || covered.contains { point.hasPrefix($0) } })
-        #expect(lines.suffix(7) == ["bin", "dev", "etc", "proc", "sys", "tmp", "work"])
+        #expect(lines.suffix(7) == ["bin", "dev", "etc", "place", "proc", "sys", "tmp"])
     }
 
     @Test("a launching process's open files do not reach the program")
@@ -153,15 +153,15 @@ struct LaunchIsolationTests {
     @Test("in a user namespace root is the mapped user outside, with devices, all file systems and full capabilities")
     func userNamespace() throws {
         let first: UInt32 = 200_000
-        for path in ["", "/bin", "/tmp", "/work", "/dev", "/proc", "/sys", "/etc"] {
+        for path in ["", "/bin", "/tmp", "/place", "/dev", "/proc", "/sys", "/etc"] {
             chown(fixture.root + path, first, first)
         }
-        let script = "id -u; cat /proc/self/uid_map; touch /work/mine; echo x > /dev/null; ls /dev/shm /sys/class/net"
+        let script = "id -u; cat /proc/self/uid_map; touch /place/mine; echo x > /dev/null; ls /dev/shm /sys/class/net"
         let outcome = try fixture.run(LaunchFixture.inUserNamespace(LaunchFixture.spec(script), first: first))
         #expect(outcome.status == .exited(0), "\(outcome.error)")
         #expect(outcome.lines.first == "0")
         #expect(outcome.lines.dropFirst().first?.split(separator: " ") == ["0", "200000", "65536"])
-        let made = try File.status("\(fixture.root)/work/mine")
+        let made = try File.status("\(fixture.root)/place/mine")
         #expect(made.uid == first)
     }
 
@@ -208,10 +208,10 @@ struct LaunchIsolationTests {
         try File.makeDirectories(volume)
         chown(volume, 1000, 1000)
         chown(fixture.root, 200_000, 200_000)
-        var spec = LaunchFixture.inUserNamespace(LaunchFixture.spec("stat -c %u /work; touch /work/new"))
+        var spec = LaunchFixture.inUserNamespace(LaunchFixture.spec("stat -c %u /place; touch /place/new"))
         spec.mounts.append(
             .init(
-                destination: "/work", type: "bind", source: volume, options: ["rbind"],
+                destination: "/place", type: "bind", source: volume, options: ["rbind"],
                 uidMappings: [.init(containerID: 1000, hostID: 200_000, size: 1)],
                 gidMappings: [.init(containerID: 1000, hostID: 200_000, size: 1)]))
         let outcome = try fixture.run(spec)

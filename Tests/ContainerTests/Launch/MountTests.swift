@@ -61,32 +61,32 @@ struct MountTests {
         let found = try mounts(
             words.flatMap { word in
                 [
-                    RuntimeSpec.Mount(destination: "/work/t-\(word)", type: "tmpfs", options: [word]),
-                    .init(destination: "/work/b-\(word)", type: "none", source: source, options: ["bind", word]),
+                    RuntimeSpec.Mount(destination: "/place/t-\(word)", type: "tmpfs", options: [word]),
+                    .init(destination: "/place/b-\(word)", type: "none", source: source, options: ["bind", word]),
                     .init(
-                        destination: "/work/r-\(word)", type: "none", source: source, options: ["rbind", "r\(word)"]),
+                        destination: "/place/r-\(word)", type: "none", source: source, options: ["rbind", "r\(word)"]),
                 ]
-            } + [.init(destination: "/work/strict", type: "tmpfs", options: ["strictatime"])])
+            } + [.init(destination: "/place/strict", type: "tmpfs", options: ["strictatime"])])
         for word in words {
             for kind in ["t", "b", "r"] {
-                #expect(found["/work/\(kind)-\(word)"]?.options.contains(word) == true, "\(kind) \(word)")
+                #expect(found["/place/\(kind)-\(word)"]?.options.contains(word) == true, "\(kind) \(word)")
             }
         }
-        let strict = try #require(found["/work/strict"])
+        let strict = try #require(found["/place/strict"])
         #expect(strict.options.isDisjoint(with: ["relatime", "noatime"]))
     }
 
     @Test("settings of a file system reach it, those that only mount(2) knows too")
     func superblock() throws {
         let found = try mounts([
-            .init(destination: "/work/a", type: "tmpfs", options: ["sync", "size=64k"]),
-            .init(destination: "/work/b", type: "tmpfs", options: ["dirsync", "lazytime", "mand"]),
-            .init(destination: "/work/c", type: "tmpfs", options: ["iversion", "nosuid", "size=64k", "private"]),
+            .init(destination: "/place/a", type: "tmpfs", options: ["sync", "size=64k"]),
+            .init(destination: "/place/b", type: "tmpfs", options: ["dirsync", "lazytime", "mand"]),
+            .init(destination: "/place/c", type: "tmpfs", options: ["iversion", "nosuid", "size=64k", "private"]),
         ])
-        #expect(found["/work/a"]?.superOptions.isSuperset(of: ["sync", "size=64k"]) == true)
-        #expect(found["/work/b"]?.superOptions.isSuperset(of: ["dirsync", "lazytime"]) == true)
-        #expect(found["/work/c"]?.superOptions.contains("size=64k") == true)
-        #expect(found["/work/c"]?.options.contains("nosuid") == true)
+        #expect(found["/place/a"]?.superOptions.isSuperset(of: ["sync", "size=64k"]) == true)
+        #expect(found["/place/b"]?.superOptions.isSuperset(of: ["dirsync", "lazytime"]) == true)
+        #expect(found["/place/c"]?.superOptions.contains("size=64k") == true)
+        #expect(found["/place/c"]?.options.contains("nosuid") == true)
     }
 
     @Test("recursive attributes reach the mounts below, plain ones do not")
@@ -96,14 +96,14 @@ struct MountTests {
         defer { mlr_umount(tree, Int32(MLR_MNT_DETACH)) }
         let source = "\(fixture.directory)/tree"
         let found = try mounts([
-            .init(destination: "/work/plain", source: source, options: ["rbind", "ro"]),
-            .init(destination: "/work/deep", source: source, options: ["rbind", "rro", "rnosuid"]),
-            .init(destination: "/work/flat", source: source, options: ["bind"]),
+            .init(destination: "/place/plain", source: source, options: ["rbind", "ro"]),
+            .init(destination: "/place/deep", source: source, options: ["rbind", "rro", "rnosuid"]),
+            .init(destination: "/place/flat", source: source, options: ["bind"]),
         ])
-        #expect(found["/work/plain"]?.options.contains("ro") == true)
-        #expect(found["/work/plain/below"]?.options.contains("rw") == true)
-        #expect(found["/work/deep/below"]?.options.isSuperset(of: ["ro", "nosuid"]) == true)
-        #expect(found["/work/flat"] != nil && found["/work/flat/below"] == nil)
+        #expect(found["/place/plain"]?.options.contains("ro") == true)
+        #expect(found["/place/plain/below"]?.options.contains("rw") == true)
+        #expect(found["/place/deep/below"]?.options.isSuperset(of: ["ro", "nosuid"]) == true)
+        #expect(found["/place/flat"] != nil && found["/place/flat/below"] == nil)
     }
 
     @Test("propagation is as asked for, and private unless asked for")
@@ -113,15 +113,15 @@ struct MountTests {
         defer { mlr_umount(source, Int32(MLR_MNT_DETACH)) }
         try check(mlr_mount(nil, source, nil, UInt(MLR_MS_SHARED), nil), "share", path: source)
         let found = try mounts([
-            .init(destination: "/work/none", source: source, options: ["rbind"]),
-            .init(destination: "/work/slave", source: source, options: ["rbind", "rslave"]),
-            .init(destination: "/work/shared", source: source, options: ["rbind", "rshared"]),
-            .init(destination: "/work/both", source: source, options: ["rbind", "rslave", "rshared"]),
-            .init(destination: "/work/closed", source: source, options: ["bind", "unbindable"]),
-            .init(destination: "/work/new", type: "tmpfs", options: ["shared"]),
+            .init(destination: "/place/none", source: source, options: ["rbind"]),
+            .init(destination: "/place/slave", source: source, options: ["rbind", "rslave"]),
+            .init(destination: "/place/shared", source: source, options: ["rbind", "rshared"]),
+            .init(destination: "/place/both", source: source, options: ["rbind", "rslave", "rshared"]),
+            .init(destination: "/place/closed", source: source, options: ["bind", "unbindable"]),
+            .init(destination: "/place/new", type: "tmpfs", options: ["shared"]),
         ])
         func tags(_ name: String) -> [String] {
-            (found["/work/\(name)"]?.tags ?? []).map { String($0.prefix { $0 != ":" }) }
+            (found["/place/\(name)"]?.tags ?? []).map { String($0.prefix { $0 != ":" }) }
         }
         #expect(tags("none") == [])
         #expect(tags("slave") == ["master"])
@@ -164,7 +164,7 @@ struct MountTests {
 
     @Test("tmpcopyup brings along what was there: files, links, modes, owners, in a tmpfs of its own")
     func copyUp() throws {
-        let work = "\(fixture.root)/work"
+        let work = "\(fixture.root)/place"
         try File.makeDirectories("\(work)/deep/er")
         try File.replace("\(work)/deep/er/file", with: Array("content\n".utf8), mode: 0o640)
         chown("\(work)/deep/er/file", 12, 34)
@@ -173,20 +173,20 @@ struct MountTests {
         try check(mkfifo("\(work)/fifo", 0o600) < 0 ? -errno : 0, "create a FIFO")
         chmod(work, 0o1770)
         let lines = try run(
-            "cd /work; cat deep/er/file; stat -c '%a %u:%g' deep/er/file; readlink link; stat -c %F fifo; stat -c %a .; "
+            "cd /place; cat deep/er/file; stat -c '%a %u:%g' deep/er/file; readlink link; stat -c %F fifo; stat -c %a .; "
                 + "touch mine; stat -f -c %T ."
-        ) { $0.mounts.append(.init(destination: "/work", type: "tmpfs", options: ["tmpcopyup"])) }
+        ) { $0.mounts.append(.init(destination: "/place", type: "tmpfs", options: ["tmpcopyup"])) }
         #expect(lines == ["content", "4640 12:34", "/etc/passwd", "fifo", "1770", "tmpfs"])
         #expect(!File.exists("\(work)/mine"))
     }
 
     @Test("tmpcopyup of a tree nested deeper than is sane is refused, not followed to the end of memory")
     func copyUpDeep() throws {
-        var path = "\(fixture.root)/work"
+        var path = "\(fixture.root)/place"
         for _ in 0..<150 { path += "/d" }
         try File.makeDirectories(path)
         let error = #expect(throws: LaunchError.self) {
-            try run("true") { $0.mounts.append(.init(destination: "/work", type: "tmpfs", options: ["tmpcopyup"])) }
+            try run("true") { $0.mounts.append(.init(destination: "/place", type: "tmpfs", options: ["tmpcopyup"])) }
         }
         #expect(error?.description.contains("tmpcopyup") == true, "\(String(describing: error))")
     }
@@ -194,10 +194,10 @@ struct MountTests {
     @Test("a tmpfs takes the mode of what it covers unless it is told one")
     func mode() throws {
         chmod("\(fixture.root)/tmp", 0o1777)
-        chmod("\(fixture.root)/work", 0o711)
-        let lines = try run("stat -c %a /tmp /work /etc") {
+        chmod("\(fixture.root)/place", 0o711)
+        let lines = try run("stat -c %a /tmp /place /etc") {
             $0.mounts.append(.init(destination: "/tmp", type: "tmpfs"))
-            $0.mounts.append(.init(destination: "/work", type: "tmpfs"))
+            $0.mounts.append(.init(destination: "/place", type: "tmpfs"))
             $0.mounts.append(.init(destination: "/etc", type: "tmpfs", options: ["mode=0750"]))
         }
         #expect(lines == ["1777", "711", "750"])
@@ -206,12 +206,12 @@ struct MountTests {
     @Test("a remount changes what it names and keeps the rest")
     func remount() throws {
         let found = try mounts([
-            .init(destination: "/work", type: "tmpfs", options: ["nosuid", "size=64k"]),
-            .init(destination: "/work", type: "tmpfs", options: ["remount", "ro", "size=128k"]),
+            .init(destination: "/place", type: "tmpfs", options: ["nosuid", "size=64k"]),
+            .init(destination: "/place", type: "tmpfs", options: ["remount", "ro", "size=128k"]),
             .init(destination: "/dev/shm", options: ["remount", "bind", "noatime"]),
         ])
-        #expect(found["/work"]?.options.isSuperset(of: ["ro", "nosuid"]) == true)
-        #expect(found["/work"]?.superOptions.contains("size=128k") == true)
+        #expect(found["/place"]?.options.isSuperset(of: ["ro", "nosuid"]) == true)
+        #expect(found["/place"]?.superOptions.contains("size=128k") == true)
         #expect(found["/dev/shm"]?.options.isSuperset(of: ["noatime", "nosuid", "noexec", "nodev"]) == true)
         let error = #expect(throws: LaunchError.self) {
             try mounts([.init(destination: "/etc", options: ["remount", "bind", "ro"])])
@@ -235,18 +235,18 @@ struct MountTests {
         let source = try directory("source")
         try File.replace("\(source)/real", with: Array("real\n".utf8), mode: 0o644)
         symlink("real", "\(source)/link")
-        symlink("/work/target", "\(fixture.root)/work/followed")
-        symlink("/work/target", "\(fixture.root)/work/covered")
+        symlink("/place/target", "\(fixture.root)/place/followed")
+        symlink("/place/target", "\(fixture.root)/place/covered")
         let lines = try run(
             """
-            cat /work/target; readlink /work/covered || cat /work/covered; readlink /work/bound; readlink /work/copied
+            cat /place/target; readlink /place/covered || cat /place/covered; readlink /place/bound; readlink /place/copied
             """
         ) {
             $0.mounts += [
-                .init(destination: "/work/followed", source: "source/real", options: ["bind"]),
-                .init(destination: "/work/covered", source: "source/real", options: ["bind", "dest-nofollow"]),
-                .init(destination: "/work/bound", source: "source/link", options: ["bind", "src-nofollow"]),
-                .init(destination: "/work/copied", source: "source/link", options: ["bind", "copy-symlink"]),
+                .init(destination: "/place/followed", source: "source/real", options: ["bind"]),
+                .init(destination: "/place/covered", source: "source/real", options: ["bind", "dest-nofollow"]),
+                .init(destination: "/place/bound", source: "source/link", options: ["bind", "src-nofollow"]),
+                .init(destination: "/place/copied", source: "source/link", options: ["bind", "copy-symlink"]),
             ]
         }
         #expect(lines == ["real", "real", "real", "real"])
@@ -277,10 +277,10 @@ struct MountTests {
     @Test("a new file system shows its owners through mappings of its own")
     func idMappedTmpfs() throws {
         let map = [RuntimeSpec.IDMap(containerID: 0, hostID: 7, size: 1000)]
-        let lines = try run("stat -c %u:%g /work") {
+        let lines = try run("stat -c %u:%g /place") {
             $0.mounts.append(
                 .init(
-                    destination: "/work", type: "tmpfs", options: ["idmap", "mode=777", "uid=0", "gid=1"],
+                    destination: "/place", type: "tmpfs", options: ["idmap", "mode=777", "uid=0", "gid=1"],
                     uidMappings: map, gidMappings: map))
         }
         #expect(lines == ["7:8"])
@@ -289,14 +289,15 @@ struct MountTests {
     @Test("hundreds of masked paths share one empty directory and one null device")
     func manyMasks() throws {
         for index in 0..<150 {
-            try File.makeDirectories("\(fixture.root)/work/d\(index)/secret")
-            try File.replace("\(fixture.root)/work/f\(index)", with: [1], mode: 0o644, durable: false)
+            try File.makeDirectories("\(fixture.root)/place/d\(index)/secret")
+            try File.replace("\(fixture.root)/place/f\(index)", with: [1], mode: 0o644, durable: false)
         }
-        let lines = try run("ls /work/d0 /work/d149; cat /work/f0 /work/f149; stat -c %d /work/d0 /work/d75 /work/d149")
-        {
-            $0.linux?.maskedPaths = (0..<150).flatMap { ["/work/d\($0)", "/work/f\($0)"] }
+        let lines = try run(
+            "ls /place/d0 /place/d149; cat /place/f0 /place/f149; stat -c %d /place/d0 /place/d75 /place/d149"
+        ) {
+            $0.linux?.maskedPaths = (0..<150).flatMap { ["/place/d\($0)", "/place/f\($0)"] }
         }
-        #expect(Array(lines.prefix(2)) == ["/work/d0:", "/work/d149:"])
+        #expect(Array(lines.prefix(2)) == ["/place/d0:", "/place/d149:"])
         #expect(lines.count == 5 && Set(lines.suffix(3)).count == 1)
     }
 }

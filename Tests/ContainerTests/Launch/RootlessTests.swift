@@ -25,7 +25,7 @@ struct RootlessTests {
 
     init() throws {
         fixture = try LaunchFixture()
-        for path in ["", "/rootfs", "/rootfs/work", "/rootfs/tmp"] {
+        for path in ["", "/rootfs", "/rootfs/place", "/rootfs/tmp"] {
             chown(fixture.directory + path, Rootless.user, Rootless.user)
         }
     }
@@ -60,27 +60,29 @@ struct RootlessTests {
 
     @Test("with one id of its own a user runs a container: root inside, with devices, mounts and masks")
     func single() throws {
-        let script = "id -u; touch /work/mine; echo x > /dev/null; ls /dev/shm; cat /proc/kcore; cat /proc/self/uid_map"
+        let script =
+            "id -u; touch /place/mine; echo x > /dev/null; ls /dev/shm; cat /proc/kcore; cat /proc/self/uid_map"
         try write(Self.mapped(LaunchFixture.spec(script)))
         let (text, code) = try call("run single")
         #expect(code == 0, "\(text)")
         let lines = text.split(separator: "\n").map(String.init)
         #expect(lines.first == "0", "\(text)")
         #expect(lines.last?.split(separator: " ") == ["0", "\(Rootless.user)", "1"], "\(text)")
-        #expect(try File.status("\(fixture.root)/work/mine").uid == Rootless.user)
+        #expect(try File.status("\(fixture.root)/place/mine").uid == Rootless.user)
     }
 
     @Test("bind mounts of a user's own files keep their attributes and propagation")
     func binds() throws {
         try File.makeDirectories("\(fixture.directory)/volume")
-        var spec = Self.mapped(LaunchFixture.spec("grep ' /work ' /proc/self/mountinfo; touch /work/x || echo refused"))
+        var spec = Self.mapped(
+            LaunchFixture.spec("grep ' /place ' /proc/self/mountinfo; touch /place/x || echo refused"))
         symlink("busybox", "\(fixture.root)/bin/grep")
         spec.mounts.append(
-            .init(destination: "/work", source: "volume", options: ["rbind", "ro", "nosuid", "nodev", "rslave"]))
+            .init(destination: "/place", source: "volume", options: ["rbind", "ro", "nosuid", "nodev", "rslave"]))
         try write(spec)
         let (text, code) = try call("run binds")
         #expect(code == 0, "\(text)")
-        #expect(text.contains(" /work ro,nosuid,nodev"), "\(text)")
+        #expect(text.contains(" /place ro,nosuid,nodev"), "\(text)")
         #expect(text.contains("refused"), "\(text)")
     }
 

@@ -107,7 +107,7 @@ struct ContainerDirectoryTests {
                 "shared", .init(args: ["sh", "-c", script], env: ["PATH=/bin"], capabilities: .init()), options)
         }
         #expect(
-            joined.lines == ["bin", "dev", "etc", "proc", "sys", "tmp", "work", "read-only", "sleep", "inside"],
+            joined.lines == ["bin", "dev", "etc", "place", "proc", "sys", "tmp", "read-only", "sleep", "inside"],
             "\(joined)")
         try containers.delete("shared", force: true)
         #expect(try mountsOfHost.isEmpty)

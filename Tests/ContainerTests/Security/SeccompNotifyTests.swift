@@ -64,7 +64,7 @@ struct SeccompNotifyTests {
         arguments: [true, false])
     func answers(_ noNewPrivileges: Bool) throws {
         let agent = try agent(answering: ENOMEDIUM)
-        var spec = LaunchFixture.spec("mkdir /work/x; exec /bin/busybox mkdir /work/y")
+        var spec = LaunchFixture.spec("mkdir /place/x; exec /bin/busybox mkdir /place/y")
         symlink("busybox", "\(fixture.root)/bin/mkdir")
         spec.process?.noNewPrivileges = noNewPrivileges
         spec.linux?.seccomp = Self.profile(socket)
@@ -80,14 +80,14 @@ struct SeccompNotifyTests {
         #expect(state.fds == ["seccompFd"] && state.metadata == "model=silero")
         #expect(state.state.id == "agent" && state.state.status == .creating && state.state.annotations == ["a": "b"])
         #expect(state.pid > 0 && state.state.pid == state.pid)
-        #expect(!File.exists("\(fixture.root)/work/x"))
+        #expect(!File.exists("\(fixture.root)/place/x"))
     }
 
     @Test("a created container's agent has the listener before start, and a joining process's gets one of its own")
     func createAndExec() throws {
         let containers = ContainerDirectory(root: "\(fixture.directory)/state")
         symlink("busybox", "\(fixture.root)/bin/mkdir")
-        var spec = LaunchFixture.spec("mkdir /work/x; exec sleep 1000")
+        var spec = LaunchFixture.spec("mkdir /place/x; exec sleep 1000")
         spec.linux?.seccomp = Self.profile(socket)
         try File.replace("\(fixture.directory)/config.json", with: spec.json.bytes(), durable: false)
         var options = CreateOptions(bundle: fixture.directory)
@@ -100,7 +100,7 @@ struct SeccompNotifyTests {
         unlink(socket)
         let second = try agent(answering: EXDEV)
         var joining = spec.process ?? .init()
-        joining.args = ["mkdir", "/work/y"]
+        joining.args = ["mkdir", "/place/y"]
         let outcome = try LaunchFixture.capture { streams in
             var options = ExecOptions()
             options.streams = streams
