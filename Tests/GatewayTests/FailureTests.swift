@@ -112,6 +112,23 @@ import Testing
         #expect(server.connections == 1)
     }
 
+    @Test("after a connection broke the next request waits a moment, since its replica may be dying; but not each time")
+    func waitsAfterBreak() throws {
+        let server = try FakeServer { reader, number in
+            _ = try reader.message()
+            if number > 2 { try reader.socket.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi") }
+        }
+        let gateway = try TestGateway()
+        let port = try gateway.listen(to: server.port)
+        try gateway.add()
+        let client = TestReader(try .connect(port))
+        try client.socket.send(String(repeating: "GET / HTTP/1.1\r\nHost: a\r\n\r\n", count: 3))
+        #expect(try client.message().status == 502)
+        #expect(try client.message().status == 502)
+        #expect(try client.message().text == "hi")
+        #expect(try gateway.statistics()["queueWait"]?["count"]?.int == 1)
+    }
+
     @Test("an answer that breaks off is seen to be broken by the client")
     func diesInAnswer() throws {
         let server = try FakeServer { reader, _ in

@@ -237,7 +237,7 @@ final class HTTPExchange {
         let name = replica?.name ?? ""
         upstream?.close()
         upstream = nil
-        if let replica { service.upstreamFailed(replica, reason) }
+        if let replica { service.connectionBroke(replica, reason) }
         release()
         if answerHasBegun {
             // Only the broken connection can tell the client that the answer is not whole.

@@ -21,6 +21,10 @@ final class Replica {
     var silences = FailureReport()
     /// When something of an answer last came from it.
     var lastByte: NIODeadline?
+    /// Whether it is given nothing new for the moment, because a connection to it broke.
+    var isDoubted = false
+    /// When doubt last began.
+    var doubted: NIODeadline?
 
     init(name: String, state: ReplicaState, sockets: SocketStock, loop: any EventLoop) {
         self.name = name

@@ -14,6 +14,11 @@ struct ServiceSettings: Sendable, Equatable {
 /// A service: its replicas, who is with them, and who waits for them. All of it belongs to one event loop, so that
 /// there is nothing to lock.
 final class Service {
+    /// How long a replica gets nothing new after a connection to it broke, and how seldom: a server that closes
+    /// connections for reasons of its own, or is made to by a client, delays the others by no more than this.
+    private static let doubt: TimeAmount = .milliseconds(100)
+    private static let trust: TimeAmount = .seconds(2)
+
     let name: String
     let loop: any EventLoop
     private(set) var replicas: [Replica] = []
@@ -104,6 +109,21 @@ final class Service {
         events.post(.upstreamFailed(service: name, replica: replica.name, message: message, count: count))
     }
 
+    /// A connection broke over which a request was under way. While a server dies its listening socket may still take
+    /// connections that nobody will read, and what was sent over them must not be sent again: the next requests are
+    /// better off elsewhere, or waiting for the supervisor to say that it is gone.
+    func connectionBroke(_ replica: Replica, _ message: String) {
+        upstreamFailed(replica, message)
+        let now = NIODeadline.now()
+        if let last = replica.doubted, now - last < Self.trust { return }
+        replica.doubted = now
+        replica.isDoubted = true
+        _ = loop.assumeIsolated().scheduleTask(in: Self.doubt) { [self] in
+            replica.isDoubted = false
+            dispatch()
+        }
+    }
+
     func upstreamIsSilent(_ replica: Replica, for time: TimeAmount) {
         guard !replica.isRemoved, replica.silences.count(at: .now()) != nil else { return }
         let seconds = Int(time.nanoseconds / 1_000_000_000)
@@ -119,7 +139,7 @@ final class Service {
     private func pick(avoiding avoided: Replica?) -> Replica? {
         var best: Replica?
         var ties = 0
-        for replica in replicas where replica.state == .ready && replica !== avoided {
+        for replica in replicas where replica.state == .ready && !replica.isDoubted && replica !== avoided {
             if settings.concurrency > 0, replica.inFlight >= settings.concurrency { continue }
             if let known = best, replica.inFlight > known.inFlight { continue }
             if let known = best, replica.inFlight == known.inFlight {
