@@ -1,7 +1,6 @@
 internal import CLinux
 internal import Glibc
 internal import LinuxSystem
-internal import OCISpec
 
 /// The open file below an ``ImageFile``: writes pieces at their places, past the page cache where the file system allows
 /// it and the piece is aligned. Used by one thread at a time.
@@ -11,8 +10,8 @@ final class ImageDescriptor {
     private var isDirect = false
     /// Up to where write-back was started.
     private var writtenBack: Int64 = 0
-    private let hash = ImageDigest()
-    /// Where bytes were changed after they had been hashed.
+    private let checksum = ImageChecksum()
+    /// Where bytes were changed after they had been taken into it.
     private var patched: [Int64] = []
 
     /// Creates the file; it must not exist.
@@ -41,18 +40,18 @@ final class ImageDescriptor {
         return true
     }
 
-    /// Writes a piece that stands behind all before it, and hashes it.
+    /// Writes a piece that stands behind all before it, and takes it into the checksum.
     func append(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(SystemError) {
         try write(bytes, at: offset)
-        hash.take(bytes, at: offset)
+        checksum.take(bytes, at: offset)
     }
 
     /// By which the file can be checked later, its first block being this one.
-    func finishDigest(firstBlock: UnsafeRawBufferPointer, length: Int64) throws(SystemError) -> Digest {
-        try hash.replace(piecesAt: patched, length: length) { range, room throws(SystemError) in
+    func finishChecksum(firstBlock: UnsafeRawBufferPointer, length: Int64) throws(SystemError) -> UInt64 {
+        try checksum.replace(piecesAt: patched, length: length) { range, room throws(SystemError) in
             try File.readAll(into: room, from: descriptor.rawValue, at: range.lowerBound, path: path)
         }
-        return hash.finish(firstBlock: firstBlock, length: length)
+        return checksum.finish(firstBlock: firstBlock, length: length)
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(SystemError) {

@@ -1,6 +1,5 @@
 internal import Glibc
 internal import LinuxSystem
-internal import OCISpec
 
 /// The file an EROFS image is written to, strictly forwards: whole aligned pieces that bypass the page cache where the
 /// file system allows it. What is written is not read again through this file but through a mount of it, so caching it
@@ -9,7 +8,7 @@ internal import OCISpec
 /// While one piece is being written the next one is filled; a file that is smaller than a piece needs neither a second
 /// buffer nor a thread.
 final class ImageFile {
-    static let bufferSize = 2 << 20
+    static let bufferSize = 1 << 20
 
     var path: String { file.path }
     private let file: ImageDescriptor
@@ -24,7 +23,7 @@ final class ImageFile {
     /// Where reserved space is to be given back.
     private var holes: [Range<Int64>] = []
     /// By which the content can be checked later; there after ``finish(firstBlock:)``.
-    private(set) var digest: Digest?
+    private(set) var checksum: UInt64?
 
     /// Creates the file; it must not exist.
     init(creating path: String) throws(SystemError) {
@@ -100,7 +99,7 @@ final class ImageFile {
     func finish(firstBlock: UnsafeRawBufferPointer) throws(SystemError) {
         precondition(fill == 0 && firstBlock.count == Erofs.blockSize)
         try writer?.drain()
-        digest = try file.finishDigest(firstBlock: firstBlock, length: start)
+        checksum = try file.finishChecksum(firstBlock: firstBlock, length: start)
         buffer.copyMemory(from: firstBlock.baseAddress!, byteCount: Erofs.blockSize)
         try file.write(UnsafeRawBufferPointer(start: buffer, count: Erofs.blockSize), at: 0)
         try file.setLength(start)

@@ -108,7 +108,7 @@ public final class LayerIngest: @unchecked Sendable {
         }
         let record = LayerRecord(
             digest: descriptor.digest, diffID: diffID, mediaType: descriptor.mediaType, compressedSize: received,
-            fileSize: file.position, fileDigest: file.digest)
+            fileSize: file.position, fileChecksum: file.checksum)
         do throws(SystemError) { try publish(record) } catch { throw fail(.system(error)) }
         isOver = true
         try published(record)

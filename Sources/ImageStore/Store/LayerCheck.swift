@@ -6,7 +6,7 @@ internal import OCISpec
 extension ImageStore {
     /// What is wrong with a layer's file, in words that read after its path; nil when it is what was written.
     ///
-    /// - Parameter content: also reads and hashes all of it, where a digest was recorded.
+    /// - Parameter content: also reads all of it, where a checksum was recorded.
     func fault(of layer: LayerRecord, content: Bool) -> String? {
         do throws(SystemError) {
             let path = layerFile(layer.digest)
@@ -21,11 +21,14 @@ extension ImageStore {
             if status.size < UInt64(block.count) { return "is too short for an EROFS image" }
             try File.readAll(into: block, from: file.rawValue, at: 0, path: path)
             if let fault = Self.fault(ofFirstBlock: block, size: layer.fileSize) { return fault }
-            guard content, let expected = layer.fileDigest else { return nil }
-            let computed = try ImageDigest.compute(length: layer.fileSize) { offset, room throws(SystemError) in
+            guard content, let expected = layer.fileChecksum else { return nil }
+            let computed = try ImageChecksum.compute(length: layer.fileSize) { offset, room throws(SystemError) in
                 try File.readAll(into: room, from: file.rawValue, at: offset, path: path)
             }
-            if computed != expected { return "has the content \(computed) where \(expected) was written" }
+            if computed != expected {
+                let (now, then) = (String(computed, radix: 16), String(expected, radix: 16))
+                return "has other content than was written: its CRC-64 is \(now) instead of \(then)"
+            }
             return nil
         } catch {
             return error.errno == .noSuchFile ? "is not there" : "cannot be read: \(error.errno)"

@@ -13,20 +13,20 @@ public struct LayerRecord: Sendable, Equatable {
     public var compressedSize: Int64
     /// Bytes of the EROFS image in the store.
     public var fileSize: Int64
-    /// Of the EROFS image, by which it can be checked later: SHA-256 over the SHA-256 of its first block and of each
-    /// piece that ends at a multiple of 4 MiB. Nil for layers that came before this was recorded.
-    public var fileDigest: Digest?
+    /// Of the EROFS image, by which damage is found later: CRC-64/XZ over the same of its first block and of each piece
+    /// that ends at a multiple of 4 MiB, as little-endian words. Nil for layers that came before this was recorded.
+    public var fileChecksum: UInt64?
 
     public init(
         digest: Digest, diffID: Digest, mediaType: String, compressedSize: Int64, fileSize: Int64,
-        fileDigest: Digest? = nil
+        fileChecksum: UInt64? = nil
     ) {
         self.digest = digest
         self.diffID = diffID
         self.mediaType = mediaType
         self.compressedSize = compressedSize
         self.fileSize = fileSize
-        self.fileDigest = fileDigest
+        self.fileChecksum = fileChecksum
     }
 
     public init(_ cursor: JSONCursor) throws(JSONError) {
@@ -35,7 +35,13 @@ public struct LayerRecord: Sendable, Equatable {
         mediaType = try cursor.required("mediaType").string()
         compressedSize = try cursor.required("compressedSize").integer()
         fileSize = try cursor.required("fileSize").integer()
-        fileDigest = try cursor.optional("fileDigest").map { inner throws(JSONError) in try Digest(inner) }
+        fileChecksum = try cursor.optional("fileCRC64").map { inner throws(JSONError) in
+            let text = try inner.string()
+            guard let value = UInt64(text, radix: 16) else {
+                throw JSONError(path: inner.path, message: "\"\(text)\" is no CRC-64 in hexadecimal digits")
+            }
+            return value
+        }
     }
 
     public var json: JSON {
@@ -45,7 +51,7 @@ public struct LayerRecord: Sendable, Equatable {
         object["mediaType"] = .string(mediaType)
         object["compressedSize"] = .integer(compressedSize)
         object["fileSize"] = .integer(fileSize)
-        object["fileDigest"] = fileDigest.map { .string($0.description) }
+        object["fileCRC64"] = fileChecksum.map { .string(String($0, radix: 16)) }
         return .object(object)
     }
 }

@@ -238,7 +238,7 @@ struct StoreAudit {
         let damaged = Set(result.findings.filter { $0.kind == .damage }.compactMap(\.layer))
         var jobs: [(Int64, Job)] = []
         for layer in layers where !damaged.contains(layer.digest) {
-            if layer.fileDigest == nil {
+            if layer.fileChecksum == nil {
                 result.unverifiedLayers += 1
             } else {
                 jobs.append((layer.fileSize, .layer(layer)))

@@ -24,14 +24,14 @@ struct StoreCheckTests {
     func sound() throws {
         let test = try TestStore()
         let image = try imported(test, "one", [largeLayer("a", seed: 31), smallLayer("b", "B")])
-        for layer in image.layers { #expect(layer.fileDigest != nil) }
+        for layer in image.layers { #expect(layer.fileChecksum != nil) }
         let result = try test.store.audit(repair: true)
         #expect(result.findings == [] && !result.isDamaged && result.lostImages == [])
         #expect(result.images == 1 && result.layers == 2 && result.unverifiedLayers == 0)
         #expect(result.bytes == image.layers.reduce(0) { $0 + $1.fileSize })
     }
 
-    @Test("the digest that is recorded is that of the file as it lies there, whatever the layer holds")
+    @Test("the checksum that is recorded is that of the file as it lies there, whatever the layer holds")
     func recordedDigests() throws {
         let test = try TestStore()
         var links = TarBuilder()
@@ -67,7 +67,7 @@ struct StoreCheckTests {
             #expect(result.isDamaged && result.findings.count == 1)
             #expect(finding.kind == .damage && finding.path == file && finding.layer == layer.digest)
             #expect(finding.images == [damaged.reference])
-            #expect(finding.reason.contains("has the content"))
+            #expect(finding.reason.contains("has other content"))
             #expect(try !test.store.audit(repair: false, content: false).isDamaged, "a quick check reads no content")
             try write([before[offset]], at: offset, into: file)
         }

@@ -1,17 +1,14 @@
-internal import Crypto
-internal import Glibc
-internal import OCISpec
-
-/// The digest by which a layer's EROFS file can be checked later: SHA-256 over the SHA-256 of each of its pieces.
+/// The checksum by which damage to a layer's EROFS file is found: the CRC-64 of the CRC-64 of each of its pieces. What
+/// the layer is was verified by its digests when it came; who can write to the store could change a digest as well.
 ///
-/// A piece ends at each multiple of 4 MiB; the first block, which is written last, is one of its own. So a file can be
-/// hashed while it is written, a stretch that was changed afterwards can be hashed again, and holes cost nothing.
-final class ImageDigest {
+/// A piece ends at each multiple of 4 MiB; the first block, which is written last, is one of its own. So it can be
+/// taken while the file is written and again of a stretch that was changed afterwards, and holes cost nothing.
+final class ImageChecksum {
     static let pieceSize: Int64 = 4 << 20
 
-    private var pieces: [UInt8] = []
-    private var current = SHA256()
-    /// Up to where the file was hashed.
+    private var pieces: [UInt64] = []
+    private var current = CRC64()
+    /// Up to where the file was taken in.
     private var position = Int64(Erofs.blockSize)
 
     /// Takes in what is written at `offset`, behind all before it; what is left out are zeros.
@@ -22,7 +19,7 @@ final class ImageDigest {
         takeZeros(upTo: offset + Int64(bytes.count - rest.count))
         while !rest.isEmpty {
             let count = Int(min(Int64(rest.count), Self.pieceSize - position % Self.pieceSize))
-            current.update(bufferPointer: UnsafeRawBufferPointer(rebasing: rest[..<count]))
+            current.update(UnsafeRawBufferPointer(rebasing: rest[..<count]))
             advance(Int64(count))
             rest = UnsafeRawBufferPointer(rebasing: rest[count...])
         }
@@ -44,60 +41,57 @@ final class ImageDigest {
                 max(index * Self.pieceSize, Int64(Erofs.blockSize))..<min((index + 1) * Self.pieceSize, length)
             let room = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(range.upperBound - range.lowerBound)])
             try read(range, room)
-            let place = Int(index) * SHA256.byteCount
-            pieces.replaceSubrange(
-                place..<place + SHA256.byteCount, with: Array(SHA256.hash(bytes: UnsafeRawBufferPointer(room))))
+            pieces[Int(index)] = CRC64(of: UnsafeRawBufferPointer(room)).value
         }
     }
 
-    /// The digest of the whole file.
-    func finish(firstBlock: UnsafeRawBufferPointer, length: Int64) -> OCISpec.Digest {
+    /// The checksum of the whole file.
+    func finish(firstBlock: UnsafeRawBufferPointer, length: Int64) -> UInt64 {
         finishPieces(length)
-        return Self.digest(firstBlock: firstBlock, pieces: pieces)
+        return Self.checksum(first: CRC64(of: firstBlock), pieces: pieces)
     }
 
-    /// The digest of a file that is there. `read` fills the buffer with what stands from the offset on.
+    /// The checksum of a file that is there. `read` fills the buffer with what stands from the offset on.
     static func compute<Failure: Error>(
         length: Int64, read: (Int64, UnsafeMutableRawBufferPointer) throws(Failure) -> Void
-    ) throws(Failure) -> OCISpec.Digest {
+    ) throws(Failure) -> UInt64 {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(pieceSize), alignment: 4096)
         defer { buffer.deallocate() }
-        var first: [UInt8] = []
-        var pieces: [UInt8] = []
+        var first = CRC64()
+        var pieces: [UInt64] = []
         var offset: Int64 = 0
         while offset < length {
             let count = Int(min(pieceSize, length - offset))
             try read(offset, UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
             var piece = UnsafeRawBufferPointer(rebasing: buffer[..<count])
             if offset == 0 {
-                first = Array(piece.prefix(Erofs.blockSize))
+                first.update(UnsafeRawBufferPointer(rebasing: piece.prefix(Erofs.blockSize)))
                 piece = UnsafeRawBufferPointer(rebasing: piece.dropFirst(Erofs.blockSize))
             }
-            if !piece.isEmpty { pieces.append(contentsOf: SHA256.hash(bytes: piece)) }
+            if !piece.isEmpty { pieces.append(CRC64(of: piece).value) }
             offset += Int64(count)
         }
-        return first.withUnsafeBytes { digest(firstBlock: $0, pieces: pieces) }
+        return checksum(first: first, pieces: pieces)
     }
 
-    private static func digest(firstBlock: UnsafeRawBufferPointer, pieces: [UInt8]) -> OCISpec.Digest {
-        var all = SHA256()
-        all.update(data: Array(SHA256.hash(bytes: firstBlock)))
-        all.update(data: pieces)
-        return OCISpec.Digest(sha256: all.finalize())
+    private static func checksum(first: CRC64, pieces: [UInt64]) -> UInt64 {
+        var all = CRC64()
+        for value in [first.value] + pieces { withUnsafeBytes(of: value.littleEndian) { all.update($0) } }
+        return all.value
     }
 
-    // MARK: Hashing
+    // MARK: Pieces
 
     private func takeZeros(upTo end: Int64) {
         while position < end {
             if position % Self.pieceSize == 0, end - position >= Self.pieceSize {
-                pieces.append(contentsOf: Self.pieceOfZeros)
+                pieces.append(Self.pieceOfZeros)
                 position += Self.pieceSize
                 continue
             }
             let count = min(end - position, Int64(Self.zeros.count), Self.pieceSize - position % Self.pieceSize)
             Self.zeros.withUnsafeBytes {
-                current.update(bufferPointer: UnsafeRawBufferPointer(rebasing: $0[..<Int(count)]))
+                current.update(UnsafeRawBufferPointer(rebasing: $0[..<Int(count)]))
             }
             advance(count)
         }
@@ -109,29 +103,21 @@ final class ImageDigest {
     }
 
     private func closePiece() {
-        pieces.append(contentsOf: current.finalize())
-        current = SHA256()
+        pieces.append(current.value)
+        current = CRC64()
     }
 
     private func finishPieces(_ length: Int64) {
         takeZeros(upTo: length)
         let whole = Int((length + Self.pieceSize - 1) / Self.pieceSize)
         // A file of one block has no piece beside it.
-        if pieces.count < whole * SHA256.byteCount, length > Int64(Erofs.blockSize) { closePiece() }
+        if pieces.count < whole, length > Int64(Erofs.blockSize) { closePiece() }
     }
 
     private static let zeros = [UInt8](repeating: 0, count: 64 << 10)
-    private static let pieceOfZeros: [UInt8] = {
-        var hash = SHA256()
-        for _ in 0..<(Int(pieceSize) / zeros.count) { hash.update(data: zeros) }
-        return Array(hash.finalize())
+    private static let pieceOfZeros: UInt64 = {
+        var checksum = CRC64()
+        zeros.withUnsafeBytes { for _ in 0..<(Int(pieceSize) / $0.count) { checksum.update($0) } }
+        return checksum.value
     }()
-}
-
-extension SHA256 {
-    fileprivate static func hash(bytes: UnsafeRawBufferPointer) -> SHA256.Digest {
-        var hash = SHA256()
-        hash.update(bufferPointer: bytes)
-        return hash.finalize()
-    }
 }
