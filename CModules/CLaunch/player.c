@@ -64,6 +64,10 @@ static int become_root(const struct mlr_step *step) {
 }
 
 static int isolate_mounts(const struct mlr_step *step) {
+    if (step->descriptor >= 0) {
+        if (setns(step->descriptor, CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0) return -errno;
+        close(step->descriptor);
+    }
     RESULT(mount(NULL, "/", NULL, step->a | MS_REC, NULL));
 }
 

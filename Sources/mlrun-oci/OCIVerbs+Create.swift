@@ -78,6 +78,7 @@ extension OCIVerbs {
         options.notifySocket = variable("NOTIFY_SOCKET")
         (options.listening, options.extraDescriptors) = try passedOn(invocation)
         options.seccompCache = "\(containers(invocation).root)/.seccomp"
+        options.preparedMounts = .standard
         options.needsCgroup = try OCIGlobals.isRootless(invocation.globals) == false
         options.cgroupManager = try OCIGlobals.cgroupManager(invocation)
         return options

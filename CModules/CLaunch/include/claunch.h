@@ -18,7 +18,8 @@ enum mlr_step_kind {
     MLR_STEP_JOIN,             /* descriptor, a (kind of namespace) */
     MLR_STEP_UNSHARE,          /* a (kinds) */
     MLR_STEP_TIME_OFFSETS,     /* text: lines for timens_offsets; makes and enters the time namespace */
-    MLR_STEP_ISOLATE_MOUNTS,   /* a MS_PRIVATE or MS_SLAVE: no mount event goes out to the host, or comes in */
+    MLR_STEP_ISOLATE_MOUNTS,   /* a MS_PRIVATE or MS_SLAVE: no mount event goes out to the host, or comes in; descriptor: the
+                                  mount namespace to begin with a copy of, or -1: the one made by the clone */
     MLR_STEP_ATTACH_ROOT,      /* descriptor: detached mount; or -1 and data: struct mlr_bind; path: over what, or NULL: the root */
     MLR_STEP_OWN_ROOT,         /* descriptor: the directory to change the root to, or -1: the present root is the container's */
     MLR_STEP_MOUNT,            /* path, text (type), list (key, value or NULL, …), a set, b and c propagation, source, flags,
@@ -178,6 +179,10 @@ struct mlr_holder {
 };
 int mlr_hold_namespaces(struct mlr_holder *holder, uint64_t kinds);
 void mlr_release_namespaces(struct mlr_holder *holder);
+
+/* Makes a mount namespace that holds an empty read-only directory with /dev/null in it, and returns it open, or -errno.
+   Needs CAP_SYS_ADMIN and CAP_MKNOD. */
+int mlr_make_mount_namespace(void);
 
 /* The wait status the kernel keeps with the pidfd of a reaped process, or -errno. */
 int mlr_pidfd_exit_status(int pidfd);

@@ -141,6 +141,8 @@ int mlr_open_tree(int directory, const char *path, unsigned flags);
 int mlr_move_mount(int from, const char *from_path, int to, const char *to_path, unsigned flags);
 int mlr_mount_setattr(int directory, const char *path, unsigned flags, uint64_t set, uint64_t clear,
                       uint64_t propagation, int user_namespace);
+/* How many mounts the caller's root shows, at most `limit` (512); -ENOSYS before Linux 6.8. */
+int mlr_count_mounts(int limit);
 int mlr_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data);
 int mlr_umount(const char *target, int flags);
 int mlr_pivot_root(const char *new_root, const char *put_old);

@@ -48,6 +48,9 @@ public struct LaunchRequest: Sendable {
     public var gate: Gate
     /// A directory for compiled seccomp programs; nil compiles anew.
     public var seccompCache: String?
+    /// What the container's mount namespace begins as a copy of, where the plan allows it and the host has many mounts; nil is
+    /// the caller's. Whatever ``whenCreated`` runs must not look for the container's mounts then.
+    public var preparedMounts: PreparedMounts?
     /// What the plan's hooks read on standard input; the launcher fills in the pid.
     public var hookState: ContainerState?
     /// Runs in the caller once the namespaces exist and the container waits, before anything is mounted; the argument

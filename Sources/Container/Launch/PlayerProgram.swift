@@ -14,11 +14,14 @@ final class PlayerProgram {
     /// What hooks inside the container read; the launcher fills them once the pid is known.
     private(set) var hookStates: [SharedDescriptor] = []
     let request: LaunchRequest
+    /// The mount namespace to begin with a copy of, where it is not the caller's.
+    private let prepared: SharedDescriptor?
     /// Mounts that a later step changes, by their targets.
     var slots: [String: UnsafeMutablePointer<Int32>] = [:]
 
     init(_ request: LaunchRequest) throws(LaunchError) {
         self.request = request
+        prepared = request.plan.canBeginWithoutHostMounts ? request.preparedMounts?.namespace() : nil
         launch.cgroup = request.cgroup?.rawValue ?? -1
         launch.gate = -1
         launch.channel = -1
@@ -34,6 +37,7 @@ final class PlayerProgram {
         try encodeSeccomp()
         for namespace in request.plan.joined { try join(namespace) }
         launch.namespaces = request.plan.created.reduce(0) { $0 | $1.cloneFlag }
+        beginInPreparedNamespace()
         launch.steps = UnsafePointer(arena.copy(steps))
         launch.step_count = steps.count
         launch.joins = UnsafePointer(arena.copy(joins))
@@ -41,6 +45,18 @@ final class PlayerProgram {
         if let list = request.plan.initialAffinity, let words = BitList(list)?.words(width: 64) {
             launch.affinity = UnsafeRawPointer(arena.copy(words))
             launch.affinity_size = words.count * 8
+        }
+    }
+
+    /// What a new user namespace keeps from joining it is joined before that is made; otherwise the process joins it itself,
+    /// which takes no stage.
+    private func beginInPreparedNamespace() {
+        guard let prepared else { return }
+        let kind = RuntimeSpec.Namespace.Kind.mount.cloneFlag
+        if request.plan.created.contains(.user) {
+            joins.append(mlr_join(descriptor: keep(prepared), kinds: UInt32(kind)))
+        } else {
+            launch.namespaces &= ~kind
         }
     }
 
@@ -172,7 +188,10 @@ final class PlayerProgram {
             }
         case .isolateMounts:
             // Where the player clones the host's mounts itself, they must still be what slaves of them can receive from.
-            make(MLR_STEP_ISOLATE_MOUNTS) { $0.a = UInt64(geteuid() == 0 ? MLR_MS_PRIVATE : MLR_MS_SLAVE) }
+            make(MLR_STEP_ISOLATE_MOUNTS) {
+                $0.a = UInt64(geteuid() == 0 ? MLR_MS_PRIVATE : MLR_MS_SLAVE)
+                $0.descriptor = request.plan.created.contains(.user) ? -1 : prepared.map(keep) ?? -1
+            }
         case .attachRoot(let inPlace):
             try make(MLR_STEP_ATTACH_ROOT) { step throws(SystemError) in
                 try openRoot(&step)

@@ -37,6 +37,8 @@ public struct CreateOptions: Sendable {
     public var extraDescriptors: [SharedDescriptor] = []
     /// A directory for compiled seccomp programs; nil compiles anew.
     public var seccompCache: String?
+    /// Where containers begin on a host with many mounts; nil is the host's own mount namespace.
+    public var preparedMounts: PreparedMounts?
 
     public init(bundle: String) { self.bundle = bundle }
 }
@@ -143,6 +145,9 @@ extension ContainerDirectory {
         request.extraDescriptors = options.extraDescriptors
         request.listening = options.listening
         request.seccompCache = options.seccompCache
+        // Hooks that run before the root is entered may join the container's mount namespace, to add to it.
+        let hooks = spec.hooks.map { $0.prestart + $0.createRuntime } ?? []
+        if hooks.isEmpty { request.preparedMounts = options.preparedMounts }
         if !options.startsAtOnce { request.gate = .fifo(try makeGate(id, spec)) }
         do throws(CgroupError) {
             if let directory = try made.cgroup.directory() { request.cgroup = SharedDescriptor(directory) }

@@ -64,6 +64,7 @@ struct ContainerAssembly: Sendable {
             request.hookState = ContainerState(id: id.rawValue, status: .creating, bundle: files.directory)
         }
         request.seccompCache = directories.seccompCache
+        request.preparedMounts = .standard
         do throws(CgroupError) { request.cgroup = SharedDescriptor(try cgroup.openDirectory()) } catch {
             throw ControlError(error.cause, remedy: error.remedy)
         }

@@ -10,6 +10,9 @@ final class LaunchFixture: Sendable {
     static let busybox = "/usr/bin/busybox"
     static var isPossible: Bool { geteuid() == 0 && File.exists(busybox) }
 
+    /// Where containers of the test at hand begin; nil is the host's mount namespace.
+    @TaskLocal static var preparedMounts: PreparedMounts?
+
     let directory: String
     var root: String { "\(directory)/rootfs" }
 
@@ -105,6 +108,7 @@ final class LaunchFixture: Sendable {
             var request = LaunchRequest(
                 plan: plan, root: root ?? .path(self.root), streams: streams, cgroup: cgroup, extraDescriptors: extra)
             request.listening = listening
+            request.preparedMounts = Self.preparedMounts
             return try Launcher.launch(request)
         }
     }

@@ -7,7 +7,7 @@ import Testing
 @testable import Container
 
 /// Mounts as the kernel shows them from inside.
-@Suite(.enabled(if: LaunchFixture.isPossible, "needs root and busybox-static"))
+@Suite(.bothNamespaces, .enabled(if: LaunchFixture.isPossible, "needs root and busybox-static"))
 struct MountTests {
     let fixture: LaunchFixture
 

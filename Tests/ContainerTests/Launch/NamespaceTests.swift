@@ -6,7 +6,7 @@ import Testing
 
 @testable import Container
 
-@Suite(.enabled(if: LaunchFixture.isPossible, "needs root and busybox-static"))
+@Suite(.bothNamespaces, .enabled(if: LaunchFixture.isPossible, "needs root and busybox-static"))
 struct NamespaceTests {
     let fixture: LaunchFixture
 

@@ -7,7 +7,7 @@ import Testing
 @testable import Container
 
 /// What of `process` and `linux` changes how the program runs, as the kernel tells it from inside.
-@Suite(.enabled(if: LaunchFixture.isPossible, "needs root and busybox-static"))
+@Suite(.bothNamespaces, .enabled(if: LaunchFixture.isPossible, "needs root and busybox-static"))
 struct ProcessSettingTests {
     let fixture: LaunchFixture
 

@@ -19,8 +19,9 @@ extension FuzzTarget {
                     try promise(isFile(setting.file), "writes to \(setting.file)")
                     try promise(!setting.value.contains("\n"), "writes two lines at once to \(setting.file)")
                     // What `unified` says goes to the kernel as it is.
+                    let isNegative = setting.value.split(separator: " ").contains { Int64($0).map { $0 < 0 } ?? false }
                     try promise(
-                        setting.field.hasPrefix("unified") || !setting.value.hasPrefix("-"),
+                        setting.field.hasPrefix("unified") || !isNegative,
                         "writes \(setting.value) to \(setting.file)")
                 }
                 _ = try? SystemdProperties.limits(settings, version: 252)
