@@ -40,7 +40,7 @@ let package = Package(
         .target(name: "CLinux", path: "CModules/CLinux"),
         // The player: the only code that runs between clone3 and execve.
         .target(name: "CLaunch", path: "CModules/CLaunch"),
-        .target(name: "CEarlySeal", dependencies: ["CLaunch"], path: "CModules/CEarlySeal"),
+        .target(name: "CEarlySeal", path: "CModules/CEarlySeal"),
         .systemLibrary(name: "CLibseccomp", path: "CModules/CLibseccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(name: "CLibcap", path: "CModules/CLibcap", providers: [.apt(["libcap-dev"])]),
         .systemLibrary(name: "CLibisal", path: "CModules/CLibisal", providers: [.apt(["libisal-dev"])]),

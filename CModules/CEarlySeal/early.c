@@ -1,45 +1,115 @@
 #define _GNU_SOURCE 1
 #include "cearlyseal.h"
 
-#include <claunch.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/auxv.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
 
-/* Swift's runtime would look for a program that prints backtraces, in places below the current directory when it runs sealed, and
-   run it in a crash. A crash of this program is told by its signal. */
-static char no_backtraces[] = "SWIFT_BACKTRACE=enable=no,swift-backtrace=/nonexistent";
+/* A life of milliseconds asks for its memory at once rather than in steps. */
+__attribute__((constructor(101))) static void prepare_heap(void) { mallopt(M_TOP_PAD, 1 << 20); }
 
-/* The environment for the sealed program. This process's own stays where it is: Swift's runtime finds the arguments by it. */
-static char **with(char *variable) {
-    size_t count = 0;
-    while (environ[count]) count++;
-    char **result = malloc((count + 2) * sizeof *result);
-    if (!result) return environ;
-    result[0] = variable;
-    memcpy(result + 1, environ, (count + 1) * sizeof *result);
+#ifdef __x86_64__
+
+/* Where the kernel begins when the linker was told so (scripts/build): before libc, whose own beginning asks the processor
+   dozens of things, each a trap in a virtual machine, and which would all be asked again by the sealed program. Whatever goes
+   wrong here is left to the program itself, which seals itself where it has not been. */
+__asm__(".globl mlr_entry\n"
+        ".type mlr_entry, @function\n"
+        "mlr_entry:\n"
+        "    mov %rsp, %rdi\n"
+        "    push %rdx\n"
+        "    sub $8, %rsp\n"
+        "    call mlr_seal_at_entry\n"
+        "    add $8, %rsp\n"
+        "    pop %rdx\n"
+        "    jmp _start\n");
+
+/* Nothing of libc works yet: no errno, no memcpy, no thread-local storage. */
+static long call(long number, long a, long b, long c, long d, long e) {
+    register long fourth __asm__("r10") = d, fifth __asm__("r8") = e;
+    long result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "0"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth)
+                     : "rcx", "r11", "memory");
     return result;
 }
 
+static bool is(const char *word, const char *other) {
+    while (*word && *word == *other) word++, other++;
+    return *word == *other;
+}
+
+static const char *last_component(const char *path) {
+    const char *name = path;
+    for (; *path; path++)
+        if (*path == '/') name = path + 1;
+    return name;
+}
+
 /* Whether these words may ask for something that gets processes into containers. One that is taken for a verb and is none only
-   costs an execve(2); one that is missed is sealed by the program itself, as is one for which it fails here. */
+   costs an execve(2); one that is missed is sealed by the program itself. */
 static bool may_enter_containers(char *const *arguments) {
     static const char *const verbs[] = {"create", "run", "exec", "restore"};
     for (size_t i = 1; arguments[i]; i++)
         for (size_t verb = 0; verb < sizeof verbs / sizeof *verbs; verb++)
-            if (strcmp(arguments[i], verbs[verb]) == 0) return true;
+            if (is(arguments[i], verbs[verb])) return true;
     return false;
 }
 
-/* glibc gives constructors what main gets. The number is the earliest that programs may use; Swift's have none. */
-__attribute__((constructor(101))) static void seal(int count, char **arguments) {
-    // A test program is linked with the runtime's parts too.
-    const char *name = count > 0 ? strrchr(arguments[0], '/') : NULL;
-    name = name ? name + 1 : count > 0 ? arguments[0] : "";
-    if (strcmp(name, "mlrun-oci") != 0) return;
-    // A life of milliseconds asks for its memory at once rather than in steps.
-    mallopt(M_TOP_PAD, 1 << 20);
-    if (may_enter_containers(arguments) && geteuid() == 0) mlr_run_sealed(arguments, with(no_backtraces));
+static uint64_t auxiliary(char **environment, uint64_t kind) {
+    while (*environment) environment++;
+    for (const uint64_t *entry = (const uint64_t *)(environment + 1); entry[0] != AT_NULL; entry += 2)
+        if (entry[0] == kind) return entry[1];
+    return ~0ULL;
 }
+
+/* As mlr_run_sealed of seal.c does it. */
+static void run_sealed(char **arguments, char **environment, size_t count) {
+    static const char self[] = "/proc/self/exe";
+    // Swift's runtime would look for a program that prints backtraces, in places below the current directory when it runs
+    // sealed, and run it in a crash. A crash of this program is told by its signal.
+    static char no_backtraces[] = "SWIFT_BACKTRACE=enable=no,swift-backtrace=/nonexistent";
+    enum { READ_ONLY = 1, ROOM = 4096 };
+    struct statfs system;
+    if (call(SYS_statfs, (long)self, (long)&system, 0, 0, 0) < 0 || system.f_flags & READ_ONLY) return;
+    long tree = call(SYS_open_tree, AT_FDCWD, (long)self, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC, 0, 0);
+    if (tree < 0) return;
+    uint64_t attributes[4] = {READ_ONLY, 0, 0, 0};
+    long result = call(SYS_mount_setattr, tree, (long)"", AT_EMPTY_PATH, (long)attributes, sizeof attributes);
+    char path[ROOM];
+    if (result == 0) result = call(SYS_readlink, (long)self, (long)path, ROOM, 0, 0);
+    if (result > 0 && result < ROOM) {
+        path[result] = 0;
+        char *variables[count + 2];
+        variables[0] = no_backtraces;
+        for (size_t i = 0; i <= count; i++) {
+            variables[i + 1] = environment[i];
+            // Else the compiler makes it a call of memcpy.
+            __asm__ volatile("" ::: "memory");
+        }
+        char *name = arguments[0];
+        arguments[0] = path;
+        call(SYS_execveat, tree, (long)"", (long)arguments, (long)variables, AT_EMPTY_PATH);
+        arguments[0] = name;
+    }
+    call(SYS_close, tree, 0, 0, 0, 0);
+}
+
+/* `stack` is what the kernel gives a program (System V ABI): the number of arguments, they, the environment, auxiliary values. */
+__attribute__((used)) void mlr_seal_at_entry(long *stack) {
+    char **arguments = (char **)(stack + 1), **environment = arguments + stack[0] + 1;
+    if (stack[0] < 2 || !may_enter_containers(arguments) || !is(last_component(arguments[0]), "mlrun-oci")) return;
+    size_t count = 0;
+    while (environment[count]) count++;
+    // As setuid(2) leaves it nobody's program, and one with more variables than the stack bears is left alone.
+    if (auxiliary(environment, AT_EUID) == 0 && auxiliary(environment, AT_SECURE) == 0 && count < 10000)
+        run_sealed(arguments, environment, count);
+}
+
+#endif

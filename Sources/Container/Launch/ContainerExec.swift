@@ -6,6 +6,8 @@ public import OCISpec
 public struct ExecRequest: Sendable {
     /// The container's first process, whose namespaces are joined.
     public var container: ContainerProcess
+    /// Namespaces that were made for the container, which are not looked up.
+    public var made: Set<RuntimeSpec.Namespace.Kind> = []
     /// What this host can do; ``HostFacts/discover()`` tells.
     public var host: HostFacts
     /// What to run; user, capabilities and the rest are as in a container's own `process`.
@@ -52,7 +54,7 @@ public enum ContainerExec {
     /// program runs.
     public static func run(_ request: ExecRequest) throws(LaunchError) -> ContainerProcess {
         let kinds: [RuntimeSpec.Namespace.Kind]
-        do throws(SystemError) { kinds = try foreignNamespaces(of: request.container.pid) } catch {
+        do throws(SystemError) { kinds = try foreignNamespaces(of: request) } catch {
             throw .system(error)
         }
         let plan: LaunchPlan
@@ -74,16 +76,22 @@ public enum ContainerExec {
     }
 
     /// Those in which a process lives and this one does not; setns(2) refuses to join a user namespace one is in.
-    private static func foreignNamespaces(of pid: Int32) throws(SystemError) -> [RuntimeSpec.Namespace.Kind] {
+    private static func foreignNamespaces(
+        of request: ExecRequest
+    ) throws(SystemError) -> [RuntimeSpec.Namespace.Kind] {
         var kinds: [RuntimeSpec.Namespace.Kind] = []
         for kind in RuntimeSpec.Namespace.Kind.allCases {
+            if kind != .user, request.made.contains(kind) {
+                kinds.append(kind)
+                continue
+            }
             // A kernel without this kind of namespace has no link for it.
             let own: String
             do throws(SystemError) { own = try File.readLink("/proc/thread-self/ns/\(kind.link)") } catch {
                 if error.errno == .noSuchFile { continue }
                 throw error
             }
-            if try File.readLink("/proc/\(pid)/ns/\(kind.link)") != own { kinds.append(kind) }
+            if try File.readLink("/proc/\(request.container.pid)/ns/\(kind.link)") != own { kinds.append(kind) }
         }
         return kinds
     }

@@ -12,6 +12,9 @@ public enum SealedProgram {
     /// one own nothing of the host's.
     /// - Throws: where it cannot be had, as without CAP_SYS_ADMIN; containers of a user namespace are no danger then.
     public static func enter() throws(SystemError) {
+        // Swift's runtime would look for a program that prints backtraces, in places below the current directory when it runs
+        // sealed, and run it in a crash. A crash is told by its signal.
+        setenv("SWIFT_BACKTRACE", "enable=no,swift-backtrace=/nonexistent", 1)
         try check(mlr_run_sealed(CommandLine.unsafeArgv, environ), "run from a read-only mount of the program")
     }
 

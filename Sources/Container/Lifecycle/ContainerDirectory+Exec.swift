@@ -59,6 +59,7 @@ extension ContainerDirectory {
             container: container, host: host, process: process, seccomp: spec.linux?.seccomp, streams: options.streams,
             extraDescriptors: options.extraDescriptors, seccompCache: options.seccompCache,
             keyring: Self.keyring(of: id))
+        request.made = Set(spec.linux?.namespaces.filter { $0.path == nil }.map(\.kind) ?? [])
         request.state = record.state(.running)
         request.listening = options.listening
         if let path = options.cgroup, record.cgroup.unified == nil {

@@ -9,7 +9,7 @@ internal import OCISpec
 struct SeccompCache {
     let directory: String
 
-    private static let magic = Array("mlrun seccomp 1\n".utf8)
+    private static let magic = Array("mlrun seccomp 2\n".utf8)
 
     /// Everything that the program depends on.
     static func key(for profile: RuntimeSpec.Seccomp) -> [UInt8] {

@@ -69,6 +69,9 @@ struct SeccompCompiler {
             throw SeccompError(reason: "libseccomp refuses the default action")
         }
         defer { seccomp_release(context) }
+        // A tree of numbers instead of a list: when a filter is loaded the kernel runs it for every call there is, twice for two
+        // architectures, and afterwards for each call that is made. Libraries before 2.5 know lists only.
+        _ = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2)
         for architecture in architectures {
             let result = seccomp_arch_add(context, architecture)
             if result < 0, result != -EEXIST {
