@@ -269,6 +269,14 @@ public struct FileLock: ~Copyable, Sendable {
         descriptor = opened
     }
 
+    /// Waits for the exclusive lock on a directory, which is there; no file is left in it.
+    public init(directory path: String) throws(SystemError) {
+        let opened = try File.open(path, O_RDONLY | O_DIRECTORY)
+        let raw = opened.rawValue
+        try check(retrying { flock(raw, LOCK_EX) < 0 ? -errno : 0 }, "lock", path: path)
+        descriptor = opened
+    }
+
     /// Takes the lock only if it is free.
     public init?(trying path: String, exclusive: Bool) throws(SystemError) {
         let opened = try File.open(path, O_RDWR | O_CREAT, mode: 0o600)

@@ -61,6 +61,17 @@ import Testing
         #expect(found.credentials?.secret == .identityToken("tok"))
     }
 
+    @Test("logins at the same time do not undo each other")
+    func atOnce() async throws {
+        let source = source
+        let logins = try (0..<24).map { try verified("r\($0).example") }
+        try await withThrowingTaskGroup { group in
+            for login in logins { group.addTask { _ = try await LoginStore(source).store(login) } }
+            try await group.waitForAll()
+        }
+        #expect(try text()["auths"]?.object?.count == logins.count)
+    }
+
     @Test("a file behind a symbolic link is changed where it lies")
     func link() async throws {
         try Command.run("mkdir", "\(directory.path)/real")

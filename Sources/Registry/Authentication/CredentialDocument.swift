@@ -63,11 +63,30 @@ struct CredentialDocument {
         return true
     }
 
+    /// Reads the file, has it changed and writes it anew, while no other program of mlrun does the same: of two at once
+    /// the later would undo the earlier.
+    static func change<Value>(
+        _ path: String, _ body: (inout CredentialDocument) throws(RegistryError) -> Value
+    ) throws(RegistryError) -> Value {
+        let lock = try locked(File.parent(of: target(of: path)))
+        defer { withExtendedLifetime(lock) {} }
+        var document = try CredentialDocument(path)
+        let value = try body(&document)
+        try document.save()
+        return value
+    }
+
+    private static func locked(_ directory: String) throws(RegistryError) -> FileLock {
+        do throws(SystemError) {
+            try File.makeDirectories(directory, mode: 0o700)
+            return try FileLock(directory: directory)
+        } catch { throw RegistryError(error, .configuration) }
+    }
+
     /// Writes the file anew, readable by its owner only, so that at any moment the old or the new one is there.
-    func save() throws(RegistryError) {
+    private func save() throws(RegistryError) {
         guard isChanged else { return }
         do throws(SystemError) {
-            try File.makeDirectories(File.parent(of: path), mode: 0o700)
             try File.replace(path, with: JSON.object(root).bytes(pretty: true) + [0x0A], mode: 0o600)
         } catch {
             throw RegistryError(error, .configuration)

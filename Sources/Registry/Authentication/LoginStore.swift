@@ -30,28 +30,31 @@ public struct LoginStore: Sendable {
         let path = try firstFile()
         let host = login.host
         return try await Self.blocking { () throws(RegistryError) in
-            var document = try CredentialDocument(path)
-            if let helper = document.helper(for: host) {
+            try CredentialDocument.change(path) { document throws(RegistryError) in
+                guard let helper = document.helper(for: host) else {
+                    document.setLogin(Self.entry(login), for: host)
+                    return .file(document.path)
+                }
                 try Self.run(helper, path) { (helper) throws(CredentialHelper.Failure) in
                     try helper.store(login.secret, for: host.helperServer)
                 }
                 // What remains readable in the file would go on being found by others.
                 document.setLogin(JSONObject(), for: host)
-                try document.save()
                 return .helper("docker-credential-\(helper)")
             }
-            var entry = JSONObject()
-            switch login.secret {
-            case .password(let user, let password):
-                entry["auth"] = .string(Base64.encode(Array("\(user):\(password)".utf8)))
-            case .identityToken(let token):
-                entry["auth"] = .string(Base64.encode(Array("\(login.user):".utf8)))
-                entry["identitytoken"] = .string(token)
-            }
-            document.setLogin(entry, for: host)
-            try document.save()
-            return .file(document.path)
         }
+    }
+
+    private static func entry(_ login: VerifiedLogin) -> JSONObject {
+        var entry = JSONObject()
+        switch login.secret {
+        case .password(let user, let password):
+            entry["auth"] = .string(Base64.encode(Array("\(user):\(password)".utf8)))
+        case .identityToken(let token):
+            entry["auth"] = .string(Base64.encode(Array("\(login.user):".utf8)))
+            entry["identitytoken"] = .string(token)
+        }
+        return entry
     }
 
     /// Removes the login of one registry, or of all, wherever it is kept; returns from where it was removed.
@@ -62,23 +65,31 @@ public struct LoginStore: Sendable {
             var places: [Place] = []
             for path in files {
                 guard try SettingsFile.read(path, .configuration) != nil else { continue }
-                var document = try CredentialDocument(path)
-                let hosts = if let host { [host] } else { try Self.allHosts(of: document, path) }
-                for host in hosts {
-                    if let name = document.helper(for: host) {
-                        let isErased = try Self.run(name, path) { (helper) throws(CredentialHelper.Failure) in
-                            try helper.erase(host.helperServer)
+                try CredentialDocument.change(path) { document throws(RegistryError) in
+                    let hosts = if let host { [host] } else { try Self.allHosts(of: document, path) }
+                    for host in hosts {
+                        for place in try Self.remove(host, from: &document, path) where !places.contains(place) {
+                            places.append(place)
                         }
-                        let place = Place.helper("docker-credential-\(name)")
-                        if isErased, !places.contains(place) { places.append(place) }
                     }
-                    let place = Place.file(document.path)
-                    if document.removeLogins(for: host), !places.contains(place) { places.append(place) }
                 }
-                try document.save()
             }
             return places
         }
+    }
+
+    private static func remove(
+        _ host: LoginHost, from document: inout CredentialDocument, _ path: String
+    ) throws(RegistryError) -> [Place] {
+        var places: [Place] = []
+        if let name = document.helper(for: host) {
+            let isErased = try run(name, path) { (helper) throws(CredentialHelper.Failure) in
+                try helper.erase(host.helperServer)
+            }
+            if isErased { places.append(.helper("docker-credential-\(name)")) }
+        }
+        if document.removeLogins(for: host) { places.append(.file(document.path)) }
+        return places
     }
 
     private static func allHosts(of document: CredentialDocument, _ path: String) throws(RegistryError) -> [LoginHost] {
