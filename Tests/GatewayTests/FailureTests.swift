@@ -166,6 +166,21 @@ import Testing
         #expect(try gateway.inFlight() == 0)
     }
 
+    @Test("a server may end the lines of its head by line feeds alone, the client gets them whole; a request may not")
+    func bareLineFeeds() throws {
+        let server = try FakeServer { reader, _ in
+            _ = try reader.message()
+            try reader.socket.send("HTTP/1.1 200 OK\nContent-Type: text/plain\nContent-Length: 2\n\nhi")
+            _ = try reader.bytes(1)
+        }
+        let gateway = try TestGateway()
+        let port = try gateway.listen(to: server.port)
+        try gateway.add()
+        let answer = try ask(port)
+        #expect(answer.status == 200 && answer.text == "hi" && answer["content-type"] == "text/plain")
+        #expect(try ask(port, "GET / HTTP/1.1\nHost: a\n\n").status == 400)
+    }
+
     @Test("a client that leaves takes its upstream connection with it")
     func clientLeaves() throws {
         let sawEnd = SharedFlag()

@@ -8,7 +8,7 @@ struct HTTPHeadScanner {
 
     /// The length of the head with its closing empty line, or nil when more bytes are needed.
     ///
-    /// A head that only ends if bare line feeds counted as ends of lines is returned too, for the parser to refuse.
+    /// A head that only ends if bare line feeds count as ends of lines is returned too: the parser decides.
     mutating func headLength(in buffer: ByteBuffer, limits: HTTPLimits) throws(HTTPFault) -> Int? {
         let found = buffer.withUnsafeReadableBytes { bytes in scan(bytes) }
         if let found, found <= limits.head {
@@ -51,9 +51,15 @@ struct HTTPHeadScanner {
 /// A run of CRLF-terminated lines, read strictly: what is lenient here is what request smuggling lives on.
 struct HTTPLines {
     private let bytes: UnsafeRawBufferPointer
+    private let takesBareLineFeeds: Bool
     private var position = 0
 
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    /// - Parameter takesBareLineFeeds: as RFC 9112 section 2.2 allows, for what nobody reads after this but by lines that are
+    ///   written anew.
+    init(_ bytes: UnsafeRawBufferPointer, takesBareLineFeeds: Bool = false) {
+        self.bytes = bytes
+        self.takesBareLineFeeds = takesBareLineFeeds
+    }
 
     /// The next line without its CRLF; nil at the end.
     mutating func next() throws(HTTPFault) -> Range<Int>? {
@@ -63,11 +69,10 @@ struct HTTPLines {
             throw HTTPFault(400, "a line has no end")
         }
         let end = UnsafeRawPointer(hit) - bytes.baseAddress!
-        guard end > start, bytes[end - 1] == .carriageReturn else {
-            throw HTTPFault(400, "a line ends in a bare line feed")
-        }
         position = end + 1
-        return start..<(end - 1)
+        if end > start, bytes[end - 1] == .carriageReturn { return start..<(end - 1) }
+        guard takesBareLineFeeds else { throw HTTPFault(400, "a line ends in a bare line feed") }
+        return start..<end
     }
 
     /// All field lines up to the empty line.

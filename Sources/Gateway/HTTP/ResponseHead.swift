@@ -21,7 +21,8 @@ struct ResponseHead {
         var minor = 0
         let read = bytes.withUnsafeReadableBytes { raw -> Result<([HTTPField], HTTPConnectionFields), HTTPFault> in
             do throws(HTTPFault) {
-                var lines = HTTPLines(raw)
+                // Simple servers write such lines, and the gateway passes on none of a server's own.
+                var lines = HTTPLines(raw, takesBareLineFeeds: true)
                 (status, reason, minor) = try Self.statusLine(try lines.next(), in: raw)
                 let fields = try lines.fields(limit: limits.fields)
                 return .success((fields, try HTTPConnectionFields(fields, in: raw)))
