@@ -44,7 +44,11 @@ extension CgroupLimits {
     }
 
     static func checkList(_ list: String, _ field: String) throws(CgroupError) {
-        guard list.utf8.allSatisfy({ isDigit($0) || "-,:/ \n".utf8.contains($0) }) else {
+        let parts = list.utf8.split { ", \n".utf8.contains($0) }
+        let isList = parts.allSatisfy { part in
+            part.first.map(isDigit) == true && part.allSatisfy { isDigit($0) || "-:/".utf8.contains($0) }
+        }
+        guard isList else {
             throw CgroupError(
                 .value(field: field), "\(field) \"\(list)\" is no list of numbers", remedy: "write it as 0-3,7")
         }

@@ -26,13 +26,19 @@ public struct PreparedMounts: Sendable {
         guard isOfUse else { return nil }
         do throws(SystemError) {
             if let kept = try kept() { return SharedDescriptor(kept) }
+            let refusal = "\(directory)/refused-\(try File.status("/proc/self/ns/mnt").inode)"
+            if File.exists(refusal) { return nil }
             try File.makeDirectories(directory, mode: 0o700)
             let lock = try FileLock("\(directory)/lock", exclusive: true)
             defer { withExtendedLifetime(lock) {} }
             if let kept = try kept() { return SharedDescriptor(kept) }
             let made = OwnedDescriptor(
                 taking: try check(mlr_make_mount_namespace(), "make a mount namespace with nothing in it"))
-            try keep(made.rawValue)
+            if try !keep(made.rawValue) {
+                // The kernel takes a namespace only in older ones, and tells their age by numbers that each processor gives out
+                // for itself: in others than the first it may be mistaken. Who asks again there would ask in vain each time.
+                _ = try File.open(refusal, O_RDONLY | O_CREAT | O_NOFOLLOW, mode: 0o400)
+            }
             return SharedDescriptor(made)
         } catch { return nil }
     }
@@ -54,18 +60,21 @@ public struct PreparedMounts: Sendable {
         return nil
     }
 
-    private func keep(_ namespace: Int32) throws(SystemError) {
+    /// False where the kernel does not take it.
+    private func keep(_ namespace: Int32) throws(SystemError) -> Bool {
         guard isOwn else { throw SystemError("keep a namespace in", path: directory, .notPermitted) }
-        if try bind(namespace) { return }
+        if try bind(namespace) { return true }
         // It is below a mount that others would receive it from.
         try check(mlr_mount(directory, directory, nil, UInt(MLR_MS_BIND), nil), "bind to itself", path: directory)
         do throws(SystemError) {
             try check(mlr_mount(nil, directory, nil, UInt(MLR_MS_PRIVATE), nil), "make private", path: directory)
-            if try !bind(namespace) { throw SystemError("keep a namespace in", path: directory, .invalidArgument) }
+            if try bind(namespace) { return true }
         } catch {
             _ = mlr_umount(directory, Int32(MLR_MNT_DETACH))
             throw error
         }
+        _ = mlr_umount(directory, Int32(MLR_MNT_DETACH))
+        return false
     }
 
     /// Nobody but this user can have put anything into the directory.

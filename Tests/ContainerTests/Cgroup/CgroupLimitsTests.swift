@@ -85,6 +85,7 @@ struct CgroupLimitsTests {
     func cpusets() throws {
         #expect(try files(Resources(cpu: .init(cpus: "0-3,7", mems: "0"))) == ["cpuset.cpus=0-3,7", "cpuset.mems=0"])
         #expect(field(Resources(cpu: .init(cpus: "all"))) == "cpu.cpus")
+        #expect(field(Resources(cpu: .init(cpus: "0, -500"))) == "cpu.cpus")
     }
 
     @Test("pids: zero and less are unlimited")
