@@ -50,7 +50,7 @@ extension RuntimeSpec {
         if !linux.timeOffsets.isEmpty, !has(.time) {
             object("timeOffsets", "needs a time namespace in linux.namespaces")
         }
-        for clock in linux.timeOffsets.keys where clock != "monotonic" && clock != "boottime" {
+        for clock in linux.timeOffsets.keys.sorted() where clock != "monotonic" && clock != "boottime" {
             object("timeOffsets.\(clock)", "is no clock (monotonic, boottime)")
         }
         for (index, device) in linux.devices.enumerated() {

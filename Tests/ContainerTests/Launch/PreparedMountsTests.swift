@@ -8,16 +8,8 @@ import Testing
 
 @Suite(
     .enabled(if: LaunchFixture.isPossible && mlr_count_mounts(1) == 1, "needs root, busybox-static and Linux 6.8"),
-    .enabled(if: PreparedMountsTests.keepsNamespaces, "the kernel keeps others only in the host's own mount namespace"))
+    .enabled(if: TestPreparedMounts.areKept, "the kernel keeps others only in the host's own mount namespace"))
 struct PreparedMountsTests {
-    /// Linux 6.18 tells which of two namespaces is older by numbers that each processor gives out for itself, and knows for
-    /// certain of its first one only.
-    private static var keepsNamespaces: Bool {
-        let version = HostFacts.kernelRelease().split(separator: ".").prefix(2).compactMap { Int($0) }
-        if version.lexicographicallyPrecedes([6, 18]) { return true }
-        return (try? File.status("/proc/self/ns/mnt"))?.inode == 0xEFFF_FFF8
-    }
-
     private func inode(_ namespace: SharedDescriptor?) throws -> UInt64 {
         try File.status(of: try #require(namespace).rawValue).inode
     }
