@@ -24,6 +24,8 @@ public struct ExecRequest: Sendable {
     public var listening: ListeningSockets?
     /// A directory for compiled seccomp programs; nil compiles anew.
     public var seccompCache: String?
+    /// ``seccomp`` as ``SeccompFilter/compile(_:cache:)`` made it, if that was done already: then no rules are needed there.
+    public var seccompProgram: [UInt8]?
     /// Runs in the caller once the process waits in the container; what it throws ends the launch.
     public var whenCreated: (@Sendable (ContainerProcess) throws(LaunchError) -> Void)?
     /// A session keyring of this name instead of the caller's, whose keys the process would possess; nil keeps those.
@@ -69,6 +71,7 @@ public enum ContainerExec {
             whenCreated: request.whenCreated)
         launch.hookState = request.state
         launch.listening = request.listening
+        launch.seccompProgram = request.seccompProgram
         let program = try PlayerProgram(launch)
         let flags = kinds.filter { $0 != .cgroup }.reduce(0) { $0 | $1.cloneFlag }
         if flags != 0 { program.join(request.container, kinds: flags) }

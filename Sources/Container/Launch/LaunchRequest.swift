@@ -48,6 +48,8 @@ public struct LaunchRequest: Sendable {
     public var gate: Gate
     /// A directory for compiled seccomp programs; nil compiles anew.
     public var seccompCache: String?
+    /// The plan's policy as ``SeccompFilter/compile(_:cache:)`` made it, if that was done already.
+    public var seccompProgram: [UInt8]?
     /// What the container's mount namespace begins as a copy of, where the plan allows it and the host has many mounts; nil is
     /// the caller's. Whatever ``whenCreated`` runs must not look for the container's mounts then.
     public var preparedMounts: PreparedMounts?

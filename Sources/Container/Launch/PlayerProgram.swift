@@ -160,7 +160,11 @@ final class PlayerProgram {
             let index = steps.firstIndex(where: { $0.kind == MLR_STEP_SECCOMP.rawValue })
         else { return }
         do throws(SeccompError) {
-            let program = try SeccompFilter.compile(seccomp, cache: request.seccompCache)
+            let made = request.seccompProgram
+            let program =
+                if let made { made } else {
+                    try SeccompFilter.compile(seccomp, cache: request.seccompCache)
+                }
             steps[index].data = UnsafeRawPointer(arena.copy(program))
             steps[index].size = program.count / 8
         } catch {

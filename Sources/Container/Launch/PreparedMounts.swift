@@ -1,7 +1,7 @@
 internal import CLaunch
 internal import CLinux
 internal import Glibc
-public import LinuxSystem
+internal import LinuxSystem
 internal import OCISpec
 
 /// A mount namespace with next to nothing in it, kept for the containers of a host that has many mounts.

@@ -144,7 +144,6 @@ extension ContainerDirectory {
         var warnings = said + request.plan.warnings
         request.extraDescriptors = options.extraDescriptors
         request.listening = options.listening
-        request.seccompCache = options.seccompCache
         // Hooks that run before the root is entered may join the container's mount namespace, to add to it.
         let hooks = spec.hooks.map { $0.prestart + $0.createRuntime } ?? []
         if hooks.isEmpty { request.preparedMounts = options.preparedMounts }
@@ -175,10 +174,16 @@ extension ContainerDirectory {
         do throws(PlanError) { plan = try LaunchPlanner.plan(spec, host: host, options: choices) } catch {
             throw .configuration("\(error)")
         }
+        var request = LaunchRequest(plan: plan, root: .path(rootfs), streams: options.streams)
+        request.seccompCache = options.seccompCache
+        // What is wrong with a policy is told by the launch.
+        request.seccompProgram = plan.seccomp.flatMap { try? SeccompFilter.compile($0, cache: options.seccompCache) }
         do throws(SystemError) {
             try File.replace(configuration(made.id), with: spec.json.bytes(), durable: false)
+            let exec = ExecRecord(spec, program: request.seccompProgram)
+            try File.replace(execFile(made.id), with: exec.bytes, durable: false)
         } catch { throw .system(error) }
-        return LaunchRequest(plan: plan, root: .path(rootfs), streams: options.streams)
+        return request
     }
 
     private func launch(

@@ -59,6 +59,7 @@ extension ContainerDirectory {
             container: container, host: host, process: process, seccomp: spec.linux?.seccomp, streams: options.streams,
             extraDescriptors: options.extraDescriptors, seccompCache: options.seccompCache,
             keyring: Self.keyring(of: id))
+        request.seccompProgram = known.program
         request.made = Set(spec.linux?.namespaces.filter { $0.path == nil }.map(\.kind) ?? [])
         request.state = record.state(.running)
         request.listening = options.listening
@@ -126,14 +127,27 @@ extension ContainerDirectory {
 
     /// Looks a container up for what is done with it next.
     public func known(_ id: String) throws(ContainerError) -> KnownContainer {
-        KnownContainer(record: try record(id), spec: try spec(id))
+        let record = try record(id)
+        let bytes = try? File.read(execFile(id), limit: 16 << 20)
+        // Whatever is wrong with it, the configuration says it all.
+        if let bytes, let exec = ExecRecord(bytes) { return KnownContainer(record, exec.spec, exec.program) }
+        return KnownContainer(record, try spec(id))
     }
 }
 
 /// What is on record of a container.
 public struct KnownContainer: Sendable {
     let record: ContainerRecord
+    /// As much of it as a further process needs.
     let spec: RuntimeSpec
+    /// Its system call filter, compiled; nil where ``spec`` has the rules.
+    let program: [UInt8]?
+
+    init(_ record: ContainerRecord, _ spec: RuntimeSpec, _ program: [UInt8]? = nil) {
+        self.record = record
+        self.spec = spec
+        self.program = program
+    }
 
     /// The process that `exec` runs when it is given arguments only: the container's own with these.
     public func process(args: [String]) -> RuntimeSpec.Process {

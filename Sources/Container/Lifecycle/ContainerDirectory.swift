@@ -17,6 +17,7 @@ public struct ContainerDirectory: Sendable {
     func directory(_ id: String) -> String { "\(root)/\(id)" }
     func gate(_ id: String) -> String { "\(directory(id))/exec.fifo" }
     func configuration(_ id: String) -> String { "\(directory(id))/config.json" }
+    func execFile(_ id: String) -> String { "\(directory(id))/exec" }
     private func recordFile(_ id: String) -> String { "\(directory(id))/state.json" }
 
     /// A name becomes part of paths and of cgroups, so its form is narrow (runc's rule).

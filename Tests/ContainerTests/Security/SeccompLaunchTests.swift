@@ -94,4 +94,69 @@ struct SeccompLaunchTests {
         try check(joined, 1000, noNewPrivileges: false)
         try containers.delete("sleeps", force: true)
     }
+
+    /// What is left of a container's two files.
+    enum Left: CaseIterable {
+        case both, configuration, exec, damagedExec, emptyExec, neither
+    }
+
+    @Test(
+        "a process that joins gets the filter as it was kept, or anew from the configuration",
+        arguments: Left.allCases)
+    func kept(_ left: Left) throws {
+        let containers = ContainerDirectory(root: "\(fixture.directory)/state")
+        var sleeper = spec(0, noNewPrivileges: true)
+        sleeper.process?.args = ["sleep", "1000"]
+        try File.replace("\(fixture.directory)/config.json", with: sleeper.json.bytes(), durable: false)
+        var options = CreateOptions(bundle: fixture.directory)
+        options.cgroupManager = .disabled
+        options.streams = .files(input: nil, output: nil, error: nil)
+        options.startsAtOnce = true
+        _ = try containers.create("kept", options)
+        defer { _ = try? containers.delete("kept", force: true) }
+        let file = containers.execFile("kept")
+        let whole = try File.read(file)
+        switch left {
+        case .both: break
+        case .configuration: try File.removeIfPresent(file)
+        case .exec: try File.removeIfPresent(containers.configuration("kept"))
+        case .damagedExec: try File.replace(file, with: Array(whole.dropLast()), durable: false)
+        case .emptyExec: try File.replace(file, with: [], durable: false)
+        case .neither:
+            try File.removeIfPresent(file)
+            try File.removeIfPresent(containers.configuration("kept"))
+        }
+        let process = try #require(spec(0, noNewPrivileges: true).process)
+        func join() throws -> LaunchFixture.Outcome {
+            try LaunchFixture.capture { streams in
+                var options = ExecOptions()
+                options.streams = streams
+                return try containers.exec("kept", process, options)
+            }
+        }
+        if left == .neither {
+            #expect(throws: ContainerError.self) { try join() }
+        } else {
+            let outcome = try join()
+            try check(outcome, 0, noNewPrivileges: true)
+        }
+    }
+
+    @Test("what is kept for joining processes has no rules beside the filter that they made, and is read only whole")
+    func record() throws {
+        let program = try SeccompFilter.compile(Self.filter)
+        let record = ExecRecord(spec(0, noNewPrivileges: true), program: program)
+        #expect(record.spec.linux?.seccomp?.syscalls == [] && record.program == program && record.spec.mounts == [])
+        #expect(ExecRecord(record.bytes) == record)
+        for count in [0, 5, 20, 30, record.bytes.count - 1] {
+            #expect(ExecRecord(Array(record.bytes.prefix(count))) == nil, "\(count)")
+        }
+        // Rules that were lost would let everything pass.
+        #expect(ExecRecord(ExecRecord(record.spec, program: nil).bytes) == nil)
+        var asking = spec(0, noNewPrivileges: true)
+        asking.linux?.seccomp?.syscalls.append(.init(names: ["mkdir"], action: "SCMP_ACT_NOTIFY"))
+        let whole = ExecRecord(asking, program: program)
+        #expect(whole.program == nil && whole.spec.linux?.seccomp == asking.linux?.seccomp)
+        #expect(ExecRecord(whole.bytes) == whole)
+    }
 }

@@ -59,8 +59,13 @@ extension FuzzTarget {
         }
     }
 
-    /// state.json of a container: what is read of it is signalled, killed and removed.
+    /// state.json of a container: what is read of it is signalled, killed and removed; and what is kept for `exec`.
     private static let containerState = FuzzTarget(name: "container-state") { bytes throws(FuzzFinding) in
+        if let exec = ExecRecord(bytes) {
+            try promise(ExecRecord(exec.bytes) == exec, "what is kept for exec reads differently once written")
+            let filters = exec.spec.linux?.seccomp.map { !SeccompFilter.notifies($0) } ?? false
+            try promise(filters == (exec.program != nil), "has a policy without a filter, or the reverse")
+        }
         guard let json = try? JSON(parsing: bytes), let record = try? ContainerRecord(JSONCursor(json)) else { return }
         let again = try? ContainerRecord(JSONCursor(record.json))
         try promise(again == record, "reads differently once written: \(record.json.text())")
