@@ -4,7 +4,7 @@ extension LaunchPlanner {
     /// The container's view of files, from the first mount to leaving the host's behind.
     mutating func planRoot() {
         if linux.mountLabel != nil { requireModule("selinux", "linux.mountLabel") }
-        let isolates = creates(.mount)
+        let isolates = has(.mount)
         if isolates { add(.isolateMounts) }
         add(.attachRoot(inPlace: !isolates))
         for (index, mount) in spec.mounts.enumerated() { planMount(mount, path: "mounts[\(index)]") }

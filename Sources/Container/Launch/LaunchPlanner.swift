@@ -93,12 +93,7 @@ public struct LaunchPlanner {
 
     private mutating func planContainer() {
         planNamespaces()
-        if joins(.mount) {
-            refuseMountsInJoinedNamespace()
-            add(.ownRoot)
-        } else {
-            planRoot()
-        }
+        if joins(.mount), !changesMounts { add(.ownRoot) } else { planRoot() }
         planNames()
         if let process = spec.process {
             planProcess(process, path: "process", ownsUserNamespace: has(.user))
@@ -134,14 +129,11 @@ public struct LaunchPlanner {
         plan.networkDevices = linux.netDevices
     }
 
-    private mutating func refuseMountsInJoinedNamespace() {
-        for (path, isSet) in [
-            ("mounts", !spec.mounts.isEmpty), ("linux.devices", !linux.devices.isEmpty),
-            ("linux.maskedPaths", !linux.maskedPaths.isEmpty), ("linux.readonlyPaths", !linux.readonlyPaths.isEmpty),
-            ("root.readonly", spec.root?.readonly ?? false),
-        ] where isSet {
-            object(path, "needs a new mount namespace in linux.namespaces: it would change the one that is joined")
-        }
+    /// Whether there is anything to be done to a mount namespace. One that is joined and needs nothing stays as it is, with the
+    /// root it has; any other gets the container's root, and loses what it had.
+    private var changesMounts: Bool {
+        !spec.mounts.isEmpty || !linux.devices.isEmpty || !linux.maskedPaths.isEmpty || !linux.readonlyPaths.isEmpty
+            || spec.root?.readonly == true
     }
 
     private mutating func planNames() {

@@ -109,21 +109,30 @@ final class PlayerProgram {
         joins.append(mlr_join(descriptor: keep(opened), kinds: UInt32(namespace.kind.cloneFlag)))
     }
 
-    /// A path may well lead to a namespace of the host, whose parameters the container must not set.
+    /// A path may well lead to a namespace of the host, whose parameters the container must not set, and which would be left
+    /// with the container's root.
     private func refuseOwn(_ descriptor: Int32, _ namespace: RuntimeSpec.Namespace) throws(LaunchError) {
+        let said = "\(namespace.path ?? "") is the host's own \(namespace.kind.rawValue) namespace"
         for case .sysctl(let name, _) in request.plan.steps where KernelParameter.namespace(of: name) == namespace.kind
         {
-            let isOwn: Bool
-            do throws(SystemError) {
-                let joined = try File.status(of: descriptor)
-                let own = try File.status("/proc/thread-self/ns/\(namespace.kind.link)")
-                isOwn = joined.inode == own.inode && joined.device_minor == own.device_minor
-            } catch { throw .system(error) }
-            if !isOwn { return }
-            throw .setting(
-                path: "linux.sysctl.\(name)",
-                "\(namespace.path ?? "") is the host's own \(namespace.kind.rawValue) namespace")
+            if try isSame(descriptor, "/proc/thread-self/ns/\(namespace.kind.link)") {
+                throw .setting(path: "linux.sysctl.\(name)", said)
+            }
         }
+        guard namespace.kind == .mount, request.plan.steps.contains(.attachRoot(inPlace: false)) else { return }
+        // Who may not look at the first process may not join its namespaces either.
+        let isOfFirst = (try? isSame(descriptor, "/proc/1/ns/mnt")) ?? false
+        let isOwn = try isSame(descriptor, "/proc/thread-self/ns/mnt")
+        if isOwn || isOfFirst {
+            throw .setting(path: "linux.namespaces", "\(said), whose root cannot become the container's")
+        }
+    }
+
+    private func isSame(_ descriptor: Int32, _ namespace: String) throws(LaunchError) -> Bool {
+        do throws(SystemError) {
+            let joined = try File.status(of: descriptor), other = try File.status(namespace)
+            return joined.inode == other.inode && joined.device_minor == other.device_minor
+        } catch { throw .system(error) }
     }
 
     private func encodeStreams() throws(LaunchError) {

@@ -58,6 +58,30 @@ struct NamespaceTests {
         #expect(outcome.lines.count == 8 && outcome.lines[index] == expected, "\(outcome.lines)")
     }
 
+    @Test("a mount namespace that is joined gets the container's root and its mounts")
+    func mountsInJoined() throws {
+        let host = try sleeper([.mount, .uts, .pid])
+        defer { _ = try? host.kill() }
+        try File.replace("\(fixture.root)/etc/release", with: Array("sentiment\n".utf8), mode: 0o644)
+        var spec = LaunchFixture.spec("readlink /proc/self/ns/mnt; cat /etc/release; cat /proc/keys; ls -d /dev/shm")
+        spec.linux?.namespaces.removeAll { $0.kind == .mount }
+        spec.linux?.namespaces.append(.init(.mount, path: "/proc/\(host.pid)/ns/mnt"))
+        let outcome = try fixture.run(spec)
+        #expect(outcome.status == .exited(0), "\(outcome.error)")
+        #expect(outcome.lines == [try link(.mount, of: host), "sentiment", "/dev/shm"])
+        let hosts = try File.readText("/proc/self/mountinfo")
+        #expect(!hosts.contains(fixture.root), "what is mounted there comes back to the host")
+    }
+
+    @Test("the host's own mount namespace does not get a container's root by way of a path to it")
+    func hostMounts() throws {
+        var spec = LaunchFixture.spec("true")
+        spec.linux?.namespaces.removeAll { $0.kind == .mount }
+        spec.linux?.namespaces.append(.init(.mount, path: "/proc/self/ns/mnt"))
+        let error = #expect(throws: LaunchError.self) { try fixture.run(spec) }
+        #expect(error?.description.contains("the host's own mount namespace") == true, "\(String(describing: error))")
+    }
+
     @Test("namespaces that belong to a joined user namespace are joined with it, whatever the order they are named in")
     func pod() throws {
         let host = try sleeper()
