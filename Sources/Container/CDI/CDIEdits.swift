@@ -191,7 +191,7 @@ extension CDIError {
     }
 
     static func renewal(of file: String) -> String {
-        file.split(separator: "/").last?.contains("nvidia") == true
+        file.split(separator: "/").last?.hasPart("nvidia") == true
             ? "write it anew: nvidia-ctk cdi generate --output=\(file)" : "have the vendor's program write it anew"
     }
 }

@@ -1,3 +1,5 @@
+internal import OCISpec
+
 /// How a container is written to files by CRIU.
 public struct CheckpointOptions: Sendable {
     /// CRIU's program, by its name or path.
@@ -109,7 +111,7 @@ enum CheckpointLog {
     /// The first error, which the others follow from, without its time.
     static func cause(_ log: String) -> String {
         let lines = log.split(separator: "\n")
-        guard let line = lines.first(where: { $0.contains("Error (") }) ?? lines.last else {
+        guard let line = lines.first(where: { $0.hasPart("Error (") }) ?? lines.last else {
             return "its log says nothing"
         }
         guard let start = line.range(ofWord: "Error (") else { return String(line) }

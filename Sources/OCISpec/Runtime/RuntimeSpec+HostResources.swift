@@ -21,7 +21,7 @@ extension RuntimeSpec.Linux {
                             "\"\(inside)\" is no name of a network device (1 to 15 bytes, no space, slash or colon)"))
             }
             // A pattern gives each its own number.
-            if !inside.contains("%d"), !names.insert(inside).inserted {
+            if !inside.hasPart("%d"), !names.insert(inside).inserted {
                 found.append(JSONError(path: "\(path).name", message: "\"\(inside)\" is given to two devices"))
             }
         }
@@ -33,7 +33,7 @@ extension RuntimeSpec.Linux {
         let percents = name.utf8.count { $0 == UInt8(ascii: "%") }
         return (1...15).contains(name.utf8.count) && name != "." && name != ".."
             && name.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") }
-            && (percents == 0 || percents == 1 && name.contains("%d"))
+            && (percents == 0 || percents == 1 && name.hasPart("%d"))
     }
 }
 
