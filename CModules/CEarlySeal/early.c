@@ -10,6 +10,10 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 
+#ifndef SYS_open_tree_attr
+#define SYS_open_tree_attr 467
+#endif
+
 /* A life of milliseconds asks for its memory at once rather than in steps. */
 __attribute__((constructor(101))) static void prepare_heap(void) { mallopt(M_TOP_PAD, 1 << 20); }
 
@@ -78,10 +82,15 @@ static void run_sealed(char **arguments, char **environment, size_t count) {
     enum { READ_ONLY = 1, ROOM = 4096 };
     struct statfs system;
     if (call(SYS_statfs, (long)self, (long)&system, 0, 0, 0) < 0 || system.f_flags & READ_ONLY) return;
-    long tree = call(SYS_open_tree, AT_FDCWD, (long)self, 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC, 0, 0);
-    if (tree < 0) return;
     uint64_t attributes[4] = {READ_ONLY, 0, 0, 0};
-    long result = call(SYS_mount_setattr, tree, (long)"", AT_EMPTY_PATH, (long)attributes, sizeof attributes);
+    long result = 0, flags = 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC;
+    long tree = call(SYS_open_tree_attr, AT_FDCWD, (long)self, flags, (long)attributes, sizeof attributes);
+    if (tree < 0) {
+        // Before Linux 6.15 in two steps.
+        tree = call(SYS_open_tree, AT_FDCWD, (long)self, flags, 0, 0);
+        if (tree < 0) return;
+        result = call(SYS_mount_setattr, tree, (long)"", AT_EMPTY_PATH, (long)attributes, sizeof attributes);
+    }
     char path[ROOM];
     if (result == 0) result = call(SYS_readlink, (long)self, (long)path, ROOM, 0, 0);
     if (result > 0 && result < ROOM) {

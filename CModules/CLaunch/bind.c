@@ -4,45 +4,53 @@
 #include <sys/mount.h>
 
 enum { OPEN_TREE_CLONE_ = 1, DEEP = 0x8000 /* AT_RECURSIVE */, NOFOLLOW = 0x100 /* AT_SYMLINK_NOFOLLOW */ };
+enum { ATTRIBUTE_IDMAP = 0x00100000 };
 
-struct attributes {
-    uint64_t set, clear, propagation, user_namespace;
+struct change {
+    const char *what;
+    bool deep;
+    struct mlr_attributes attributes;
 };
 
-static int change(int tree, bool deep, struct attributes attributes) {
-    unsigned flags = AT_EMPTY_PATH | (deep ? DEEP : 0);
-    RESULT(syscall(SYS_mount_setattr, tree, "", flags, &attributes, sizeof attributes));
-}
+enum { MOST_CHANGES = 6 };
 
-/* A failure in the middle leaves the clone, which nobody sees, to be closed. */
-static int prepare(int tree, const struct mlr_bind *bind, const char **failed) {
-    int result = 0;
-    *failed = "map the owners of";
+static size_t changes_of(const struct mlr_bind *bind, struct change *changes) {
+    size_t count = 0;
     if (bind->user_namespace >= 0)
-        result = change(tree, bind->maps_deep, (struct attributes){0x00100000, 0, 0, (uint64_t)bind->user_namespace});
-    if (result < 0) return result;
-    *failed = "set the attributes of";
-    if (bind->set || bind->clear) result = change(tree, false, (struct attributes){bind->set, bind->clear, 0, 0});
-    if (result == 0 && (bind->deep_set || bind->deep_clear))
-        result = change(tree, true, (struct attributes){bind->deep_set, bind->deep_clear, 0, 0});
-    if (result < 0) return result;
-    *failed = "set the propagation of";
-    for (size_t i = 0; i < 3 && bind->propagation[i] && result == 0; i++) {
-        uint64_t propagation = bind->propagation[i];
-        result = change(tree, propagation & MS_REC, (struct attributes){0, 0, propagation & ~(uint64_t)MS_REC, 0});
-    }
-    return result;
+        changes[count++] = (struct change){
+            "map the owners of", bind->maps_deep, {ATTRIBUTE_IDMAP, 0, 0, (uint64_t)bind->user_namespace}};
+    if (bind->set || bind->clear)
+        changes[count++] = (struct change){"set the attributes of", false, {bind->set, bind->clear, 0, 0}};
+    if (bind->deep_set || bind->deep_clear)
+        changes[count++] = (struct change){"set the attributes of", true, {bind->deep_set, bind->deep_clear, 0, 0}};
+    for (size_t i = 0; i < 3 && bind->propagation[i]; i++)
+        changes[count++] = (struct change){
+            "set the propagation of", bind->propagation[i] & MS_REC, {0, 0, bind->propagation[i] & ~(uint64_t)MS_REC, 0}};
+    return count;
 }
 
 int mlr_open_bind(const struct mlr_bind *bind, const char **failed) {
     unsigned flags = OPEN_TREE_CLONE_ | O_CLOEXEC | (bind->recursive ? DEEP : 0) | (bind->is_link ? NOFOLLOW : 0);
+    struct change changes[MOST_CHANGES];
+    size_t count = changes_of(bind, changes), done = 0;
+    int tree = -ENOSYS;
+    // The first change comes with the clone where it goes as deep; why that failed is told by the two calls it stands for.
+    if (count > 0 && bind->user_namespace < 0 && (changes[0].deep || !bind->recursive)) {
+        tree = mlr_open_changed(AT_FDCWD, bind->source, flags, changes[0].attributes);
+        done = tree < 0 ? 0 : 1;
+    }
     *failed = "open";
-    int tree = (int)syscall(SYS_open_tree, AT_FDCWD, bind->source, flags);
+    if (tree < 0) tree = (int)syscall(SYS_open_tree, AT_FDCWD, bind->source, flags);
     if (tree < 0) return -errno;
-    int result = prepare(tree, bind, failed);
-    if (result < 0) {
+    for (; done < count; done++) {
+        *failed = changes[done].what;
+        unsigned depth = AT_EMPTY_PATH | (changes[done].deep ? DEEP : 0);
+        struct mlr_attributes *attributes = &changes[done].attributes;
+        if (syscall(SYS_mount_setattr, tree, "", depth, attributes, sizeof *attributes) == 0) continue;
+        // Nobody sees the clone: what was changed of it needs no undoing.
+        int failure = -errno;
         close(tree);
-        return result;
+        return failure;
     }
     *failed = NULL;
     return tree;

@@ -5,17 +5,32 @@
 #include <sys/mount.h>
 
 enum { FS_FLAG = 0, FS_STRING = 1, FS_CREATE = 6, FS_RECONFIGURE = 7, CLOEXEC = 1 };
-enum { ATTRIBUTE_READ_ONLY = 1, DEEP = 0x8000 /* AT_RECURSIVE */ };
+enum { ATTRIBUTE_READ_ONLY = 1, OPEN_TREE_CLONE_ = 1, DEEP = 0x8000 /* AT_RECURSIVE */ };
 
 int mlr_set_mount(int descriptor, unsigned flags, uint64_t set, uint64_t clear, uint64_t propagation) {
-    struct {
-        uint64_t set, clear, propagation, user_namespace;
-    } attributes = {set, clear, propagation, 0};
+    struct mlr_attributes attributes = {set, clear, propagation, 0};
     RESULT(syscall(SYS_mount_setattr, descriptor, "", AT_EMPTY_PATH | flags, &attributes, sizeof attributes));
 }
 
 int mlr_clone_tree(int descriptor, unsigned flags) {
-    RESULT(syscall(SYS_open_tree, descriptor, "", 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC | AT_EMPTY_PATH | flags));
+    RESULT(syscall(SYS_open_tree, descriptor, "", OPEN_TREE_CLONE_ | O_CLOEXEC | AT_EMPTY_PATH | flags));
+}
+
+int mlr_open_changed(int directory, const char *path, unsigned flags, struct mlr_attributes attributes) {
+    RESULT(syscall(SYS_open_tree_attr, directory, path, flags, &attributes, sizeof attributes));
+}
+
+int mlr_clone_changed(int descriptor, unsigned flags, uint64_t set, uint64_t propagation) {
+    struct mlr_attributes attributes = {set, 0, propagation, 0};
+    int tree = mlr_open_changed(descriptor, "", OPEN_TREE_CLONE_ | O_CLOEXEC | AT_EMPTY_PATH | flags, attributes);
+    // A sandbox that does not know the call may also say that it is forbidden.
+    if (tree != -ENOSYS && tree != -EPERM) return tree;
+    tree = mlr_clone_tree(descriptor, flags);
+    if (tree < 0) return tree;
+    int result = mlr_set_mount(tree, flags, set, 0, propagation);
+    if (result == 0) return tree;
+    close(tree);
+    return result;
 }
 
 int mlr_attach(int tree, int target) {
@@ -60,9 +75,7 @@ static int configure(int context, const struct mlr_step *step, int target) {
 }
 
 static int map_owners(int tree, int user_namespace) {
-    struct {
-        uint64_t set, clear, propagation, user_namespace;
-    } attributes = {0x00100000 /* MOUNT_ATTR_IDMAP */, 0, 0, (uint64_t)user_namespace};
+    struct mlr_attributes attributes = {0x00100000 /* MOUNT_ATTR_IDMAP */, 0, 0, (uint64_t)user_namespace};
     RESULT(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes));
 }
 

@@ -5,6 +5,17 @@
 
 enum { ATTRIBUTE_READ_ONLY = 1, DEEP = 0x8000 /* AT_RECURSIVE */ };
 
+/* Whether a node that was made is whose it is to be; the kernel gives all of one directory the same owner and group. */
+static bool is_owned(struct player *player, int parent, const char *name, const struct mlr_step *step) {
+    struct stat status;
+    if (!player->knows_owner && fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+        player->knows_owner = true;
+        player->owner = status.st_uid;
+        player->group = status.st_gid;
+    }
+    return player->knows_owner && player->owner == step->owner && player->group == step->group;
+}
+
 int mlr_step_node(struct player *player, const struct mlr_step *step) {
     const char *name;
     int parent = mlr_make_parent(player, step->path, &name);
@@ -19,7 +30,10 @@ int mlr_step_node(struct player *player, const struct mlr_step *step) {
         if (result == -EEXIST && fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
             (status.st_mode & S_IFMT) == (step->mode & S_IFMT) && status.st_rdev == device)
             result = 0;
-    } else if (fchownat(parent, name, step->owner, step->group, AT_SYMLINK_NOFOLLOW) < 0) result = -errno;
+    } else if (!is_owned(player, parent, name, step) &&
+               fchownat(parent, name, step->owner, step->group, AT_SYMLINK_NOFOLLOW) < 0) {
+        result = -errno;
+    }
     return result;
 }
 
@@ -44,15 +58,11 @@ static int null_mask(struct player *player) {
         mlr_detail(player, "/dev/null of the host is not the null device");
         return -ENODEV;
     }
-    int tree = mlr_clone_tree(opened, 0);
-    close(opened);
-    if (tree < 0) return tree;
     // It is the host's own: a container's root must not change its mode or owner. Reading and writing a device needs no
     // writable mount.
-    int result = mlr_set_mount(tree, 0, ATTRIBUTE_READ_ONLY, 0, 1 << 18 /* MS_PRIVATE */);
-    if (result == 0) return tree;
-    close(tree);
-    return result;
+    int tree = mlr_clone_changed(opened, 0, ATTRIBUTE_READ_ONLY, 1 << 18 /* MS_PRIVATE */);
+    close(opened);
+    return tree;
 }
 
 /* Kernels before 6.15 clone no mount that is attached nowhere: the first mask is attached, the others are its clones. */
@@ -97,9 +107,8 @@ int mlr_step_read_only(struct player *player, const struct mlr_step *step) {
     int target = mlr_in_root(player, step->path, O_PATH, 0);
     if (target == -ENOENT || target == -ENOTDIR) return 0;
     if (target < 0) return target;
-    int tree = mlr_clone_tree(target, DEEP);
-    int result = tree < 0 ? tree : mlr_set_mount(tree, DEEP, ATTRIBUTE_READ_ONLY, 0, 0);
-    if (result == 0) result = mlr_attach(tree, target);
+    int tree = mlr_clone_changed(target, DEEP, ATTRIBUTE_READ_ONLY, 0);
+    int result = tree < 0 ? tree : mlr_attach(tree, target);
     if (tree >= 0) close(tree);
     close(target);
     return result;

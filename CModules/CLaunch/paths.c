@@ -64,54 +64,38 @@ static int open_present_part(struct player *player, const char *path, const char
     }
 }
 
-/* Makes one directory and goes into it; consumes `directory`. */
 static int enter_new_directory(int directory, const char *name) {
-    int opened;
-    if (mkdirat(directory, name, 0755) < 0 && errno != EEXIST) {
-        opened = -errno;
-    } else {
-        opened = openat(directory, name, O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
-        if (opened < 0) opened = -errno;
-    }
-    close(directory);
-    return opened;
+    if (mkdirat(directory, name, 0755) < 0) return -errno;
+    RESULT(openat(directory, name, O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC));
 }
 
 static int enter_new_file(int directory, const char *name) {
     int opened = openat(directory, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (opened >= 0) {
-        close(opened);
-        opened = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    }
-    if (opened < 0) opened = -errno;
-    close(directory);
-    return opened;
+    if (opened < 0) return -errno;
+    close(opened);
+    RESULT(openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
 }
 
-/* Makes what is missing of a path, component by component through descriptors. With `name` the last component is left
-   to the caller, and *name points at it. */
-static int make_rest(int directory, const char *rest, bool file, const char **name) {
-    while (directory >= 0 && *rest && strcmp(rest, ".") != 0) {
+/* Makes what is missing of a path, component by component through descriptors. Consumes `directory` unless the first
+   component is there already (-EEXIST); -EAGAIN if somebody else makes a later one meanwhile. */
+static int make_rest(int directory, const char *rest, bool file) {
+    for (bool first = true; *rest && strcmp(rest, ".") != 0; first = false) {
         char component[NAME_MAX + 1];
         size_t length = strcspn(rest, "/");
         const char *next = rest + length;
         while (*next == '/') next++;
-        bool last = *next == 0;
-        if (last && name) {
-            *name = rest;
-            return directory;
+        int entered = -ENAMETOOLONG;
+        if (length <= NAME_MAX) {
+            memcpy(component, rest, length);
+            component[length] = 0;
+            entered = strcmp(component, "..") == 0 ? -EINVAL
+                      : *next == 0 && file         ? enter_new_file(directory, component)
+                                                   : enter_new_directory(directory, component);
         }
-        if (length > NAME_MAX) {
-            close(directory);
-            return -ENAMETOOLONG;
-        }
-        memcpy(component, rest, length);
-        component[length] = 0;
-        if (strcmp(component, "..") == 0) {
-            close(directory);
-            return -EINVAL;
-        }
-        directory = last && file ? enter_new_file(directory, component) : enter_new_directory(directory, component);
+        if (first && entered == -EEXIST) return entered;
+        close(directory);
+        if (entered < 0) return entered == -EEXIST ? -EAGAIN : entered;
+        directory = entered;
         rest = next;
     }
     return directory;
@@ -150,9 +134,13 @@ int mlr_make_target(struct player *player, const char *path, bool file, uint64_t
         const char *rest;
         int opened = open_present_part(player, current, &rest, further_resolve);
         if (opened < 0) return opened;
-        if (strcmp(rest, ".") == 0 || read_link(opened, rest, link, sizeof link) < 0)
-            return make_rest(opened, rest, file, NULL);
+        int made = make_rest(opened, rest, file);
+        if (made == -EAGAIN) continue;
+        if (made != -EEXIST) return made;
+        // A link that leads nowhere yet; or somebody else has made it meanwhile, and the path is looked up again.
+        bool is_link = read_link(opened, rest, link, sizeof link) >= 0;
         close(opened);
+        if (!is_link) continue;
         if (further_resolve & RESOLVE_NO_SYMLINKS) return -ELOOP;
         int result = expand_link(current, rest, link, expanded, sizeof expanded);
         if (result < 0) return result;
@@ -191,6 +179,7 @@ int mlr_make_parent(struct player *player, const char *path, const char **name) 
 void mlr_forget_parent(struct player *player) {
     if (player->parent >= 0) close(player->parent);
     player->parent = -1;
+    player->knows_owner = false;
 }
 
 static int is_procfs_root(int descriptor) {

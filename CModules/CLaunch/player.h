@@ -20,6 +20,9 @@
 #ifndef SYS_mount_setattr
 #define SYS_mount_setattr 442
 #endif
+#ifndef SYS_open_tree_attr
+#define SYS_open_tree_attr 467
+#endif
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
 #endif
@@ -34,10 +37,13 @@ struct player {
     int mask;      /* an empty read-only directory mounted at the first masked one */
     int parent;    /* the directory of the last node or link, for the next one in it; -1 after any other step */
     char parent_path[256];
+    bool knows_owner; /* whether the next is what a node that is made in that directory gets */
+    uint32_t owner, group;
     int terminal;  /* the container's side of its console */
     int gate;
     const char *program;
     bool gated;    /* the channel is the gate's FIFO now, which takes bytes, and a failure at the end */
+    bool arrived;  /* the working directory is the program's */
     bool ready;    /* execve is next */
     char detail[240];
 };
@@ -50,6 +56,11 @@ struct player {
 
 struct kernel_clone_arguments {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+};
+
+/* As mount_setattr(2) takes it. */
+struct mlr_attributes {
+    uint64_t set, clear, propagation, user_namespace;
 };
 
 int mlr_play(struct player *player);
@@ -81,6 +92,9 @@ int mlr_step_remount(struct player *player, const struct mlr_step *step);
 int mlr_step_mount_read_only(const struct mlr_step *step);
 int mlr_set_mount(int descriptor, unsigned flags, uint64_t set, uint64_t clear, uint64_t propagation);
 int mlr_clone_tree(int descriptor, unsigned flags);
+/* open_tree_attr(2): -ENOSYS before Linux 6.15. */
+int mlr_open_changed(int directory, const char *path, unsigned flags, struct mlr_attributes attributes);
+int mlr_clone_changed(int descriptor, unsigned flags, uint64_t set, uint64_t propagation);
 int mlr_attach(int tree, int target);
 int mlr_new_mount(struct player *player, const struct mlr_step *step, int target);
 

@@ -18,7 +18,8 @@
 int mlr_step_user(const struct mlr_step *step) {
     // Where a user namespace was made without privileges nobody in it may set groups, nor give up those there are.
     if (syscall(SYS_setgroups, step->size, step->data) < 0 && !(errno == EPERM && step->a && step->size == 0)) return -errno;
-    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return -errno;
+    // Capabilities are lost with the last id that is root's; execve(2) takes this back.
+    if (step->owner != 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return -errno;
     if (syscall(SYS_setresgid, step->group, step->group, step->group) < 0) return -errno;
     if (syscall(SYS_setresuid, step->owner, step->owner, step->owner) < 0) return -errno;
     return 0;
@@ -45,7 +46,7 @@ int mlr_step_capabilities(const struct mlr_step *step) {
     for (unsigned capability = 0; capability < 64; capability++)
         if (step->d >> capability & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0)
             return -errno;
-    return prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0 ? -errno : 0;
+    return 0;
 }
 
 /* All that is left to do but the execution: afterwards a filter may forbid anything else. */
@@ -91,13 +92,9 @@ int mlr_step_seccomp(struct player *player, const struct mlr_step *step) {
 int mlr_step_loopback(void) {
     int socket_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (socket_ < 0) return -errno;
-    struct ifreq request = {.ifr_name = "lo"};
-    int result = ioctl(socket_, SIOCGIFFLAGS, &request);
-    if (result == 0) {
-        request.ifr_flags |= IFF_UP;
-        result = ioctl(socket_, SIOCSIFFLAGS, &request);
-    }
-    if (result < 0) result = -errno;
+    // Of a new namespace: there are no flags yet that this could take away.
+    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    int result = ioctl(socket_, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
     close(socket_);
     return result;
 }
@@ -121,7 +118,10 @@ int mlr_step_time_offsets(struct player *player, const struct mlr_step *step) {
 }
 
 /* Moves a descriptor out of the way of those the program will find. */
-static int lift(int descriptor, int lowest) { RESULT(fcntl(descriptor, F_DUPFD_CLOEXEC, lowest)); }
+static int lift(int descriptor, int lowest) {
+    if (descriptor >= lowest) return descriptor;
+    RESULT(fcntl(descriptor, F_DUPFD_CLOEXEC, lowest));
+}
 
 static int lift_kept(int *descriptor, int lowest) {
     if (*descriptor < 0) return 0;
@@ -145,11 +145,6 @@ static int open_null(struct player *player) {
 static void give_away(int descriptor, uint32_t owner) {
     struct stat status;
     if (fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode)) (void)!fchown(descriptor, owner, (gid_t)-1);
-}
-
-/* Through the host's null device a container's root could change its mode or owner; entry points do so with /dev/stdout. */
-static int own_null(struct player *player, int source) {
-    return source >= 0 && mlr_is_null(source) ? open_null(player) : source;
 }
 
 /* Only the process itself knows its number in its pid namespace, without which sd_listen_fds(3) finds no sockets. */
@@ -179,18 +174,22 @@ int mlr_step_streams(struct player *player, const struct mlr_step *step) {
     if (result == 0) result = lift_kept(&player->procfs, lowest);
     if (result == 0) result = lift_kept(&player->root, lowest);
     if (result < 0) return result;
-    int sources[3];
+    int sources[3], null = -1;
     for (int i = 0; i < 3; i++) {
-        int source = player->terminal >= 0         ? player->terminal
-                     : launch->inherit_streams   ? own_null(player, i)
-                     : launch->streams[i] >= 0 ? own_null(player, launch->streams[i])
-                                                 : open_null(player);
-        sources[i] = source < 0 ? source : lift(source, lowest);
+        int given = player->terminal >= 0 ? player->terminal : launch->inherit_streams ? i : launch->streams[i];
+        // Through the host's null device a container's root could change its mode or owner; entry points do so with
+        // /dev/stdout.
+        if (player->terminal < 0 && (given < 0 || mlr_is_null(given))) {
+            if (null < 0) null = open_null(player);
+            given = null;
+        }
+        sources[i] = given < 0 ? given : lift(given, lowest);
         if (sources[i] < 0) return sources[i];
+        if (given == null) null = sources[i];
     }
     if (player->terminal >= 0 && ioctl(sources[0], TIOCSCTTY, 0) < 0) return -errno;
     for (int i = 0; i < 3; i++) {
-        if (step->flags & MLR_STREAMS_CHOWN) give_away(sources[i], step->owner);
+        if (step->flags & MLR_STREAMS_CHOWN && sources[i] != null) give_away(sources[i], step->owner);
         if (dup3(sources[i], i, 0) < 0) return -errno;
     }
     write_own_number(launch);
@@ -199,11 +198,14 @@ int mlr_step_streams(struct player *player, const struct mlr_step *step) {
 
 int mlr_step_working_directory(struct player *player, const struct mlr_step *step) {
     char place[PATH_MAX];
-    if (chdir(step->path) < 0) {
-        // Root without rights on a network file system may be refused where the user is not.
-        if (step->flags & MLR_DIRECTORY_EARLY && errno == EACCES) return 0;
-        return -errno;
+    // Root may enter what its user may not, as engines let it; where it has no rights, as on a network file system, the user
+    // may have them.
+    bool early = step->flags & MLR_DIRECTORY_EARLY;
+    if (!player->arrived) {
+        if (chdir(step->path) == 0) player->arrived = true;
+        else if (!early || errno != EACCES) return -errno;
     }
+    if (early) return 0;
     long length = syscall(SYS_getcwd, place, sizeof place);
     if (length < 0) return -errno;
     // A directory outside the root, as /proc/self/fd/N of a leaked descriptor, has no path the kernel could give.

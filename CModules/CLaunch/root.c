@@ -74,14 +74,9 @@ int mlr_step_own_root(struct player *player, const struct mlr_step *step) {
 
 int mlr_step_enter_root(struct player *player, const struct mlr_step *step) {
     if (step->a) return change_root(player);
-    int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (old < 0) return -errno;
-    int result = 0;
-    if (fchdir(player->root) < 0) result = -errno;
-    else if (syscall(SYS_pivot_root, ".", ".") < 0) result = -errno;
-    // The old tree lies over the new root now. It goes without taking the host's mounts along, of which it is cut off.
-    else if (fchdir(old) < 0 || umount2(".", MNT_DETACH) < 0) result = -errno;
-    if (result == 0 && chdir("/") < 0) result = -errno;
-    close(old);
-    return result;
+    if (fchdir(player->root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return -errno;
+    // The old tree lies over the new root now, and is what "." names as a mount (pivot_root(2)). It goes without taking the
+    // host's mounts along, of which it is cut off.
+    if (umount2(".", MNT_DETACH) < 0) return -errno;
+    RESULT(chdir("/"));
 }

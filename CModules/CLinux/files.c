@@ -47,6 +47,10 @@ int mlr_sync_file_range(int descriptor, int64_t offset, int64_t length, unsigned
     RESULT(sync_file_range(descriptor, offset, length, flags));
 }
 
+int64_t mlr_getdents(int directory, void *buffer, size_t room) {
+    RESULT(syscall(SYS_getdents64, directory, buffer, room));
+}
+
 int64_t mlr_splice(int from, int to, int64_t *to_offset, size_t length, unsigned flags) {
     RESULT(syscall(SYS_splice, from, NULL, to, to_offset, length, flags));
 }

@@ -11,6 +11,14 @@ int mlr_pidfd_getfd(int pidfd, int target) { RESULT(syscall(SYS_pidfd_getfd, pid
 int mlr_setns(int descriptor, int kinds) { RESULT(setns(descriptor, kinds)); }
 int mlr_unshare(int kinds) { RESULT(unshare(kinds)); }
 
+int mlr_effective_capabilities(uint64_t *set) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    if (syscall(SYS_capget, &header, data) < 0) return -errno;
+    *set = data[0].effective | (uint64_t)data[1].effective << 32;
+    return 0;
+}
+
 int mlr_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
     RESULT(prctl(option, a, b, c, d));
 }

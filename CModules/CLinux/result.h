@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/bpf.h>
 #include <linux/loop.h>
 #include <linux/openat2.h>

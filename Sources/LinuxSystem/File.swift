@@ -20,12 +20,13 @@ public enum File {
         return OwnedDescriptor(taking: try check(result, "open", path: path))
     }
 
-    /// Reads from the current offset to the end, at most `limit` bytes; a longer file is EFBIG.
+    /// Reads from the current offset to the end, at most `limit` bytes; a longer file is EFBIG. One of fewer than `expecting`
+    /// bytes takes two calls.
     public static func readAll(
-        _ descriptor: Int32, limit: Int = 64 << 20, path: String? = nil
+        _ descriptor: Int32, limit: Int = 64 << 20, path: String? = nil, expecting: Int = 4096
     ) throws(SystemError) -> [UInt8] {
         var content: [UInt8] = []
-        var room = 4096
+        var room = expecting
         while true {
             let start = content.count
             content.append(contentsOf: [UInt8](repeating: 0, count: room))
@@ -65,7 +66,7 @@ public enum File {
         _ path: String, in directory: Int32 = AT_FDCWD, limit: Int = 64 << 20
     ) throws(SystemError) -> [UInt8] {
         let file = try open(path, O_RDONLY, in: directory)
-        return try readAll(file.rawValue, limit: limit, path: path)
+        return try readAll(file.rawValue, limit: limit, path: path, expecting: 16 << 10)
     }
 
     /// The whole content of a text file, invalid UTF-8 repaired.
@@ -84,7 +85,7 @@ public enum File {
             return got < 0 ? -Int(errno) : got
         }
         if got < 0 { throw SystemError("read", path: path, Errno(rawValue: Int32(-got))) }
-        let rest = got < 1024 ? [] : try readAll(number, path: path)
+        let rest = got < 2048 ? [] : try readAll(number, path: path)
         return String(decoding: start[..<got] + rest, as: UTF8.self)
     }
 
@@ -116,6 +117,12 @@ public enum File {
     public static func put(_ text: String, into path: String, in directory: Int32 = AT_FDCWD) throws(SystemError) {
         let file = try open(path, O_WRONLY, in: directory)
         try writeAll(Array(text.utf8), to: file.rawValue, path: path)
+    }
+
+    /// Writes a file that is not there yet. Until this returns it may be there in part: for what nobody looks at before.
+    public static func create(_ path: String, with bytes: [UInt8], mode: UInt32 = 0o600) throws(SystemError) {
+        let file = try open(path, O_WRONLY | O_CREAT | O_EXCL, mode: mode)
+        try writeAll(bytes, to: file.rawValue, path: path)
     }
 
     /// Replaces `path` by a file with this content so that after a power cut either the old or the new one is there:

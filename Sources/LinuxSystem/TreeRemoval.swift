@@ -7,11 +7,16 @@ extension File {
     /// What a container wrote may be nested as deep and named with whatever bytes it liked: the depth costs neither stack
     /// nor descriptors, since directories far down are first moved up, and no name is ever decoded.
     public static func removeTree(_ path: String, in directory: Int32 = AT_FDCWD) throws(SystemError) {
-        if unlinkat(directory, path, 0) == 0 || errno == ENOENT { return }
-        guard errno == EISDIR || errno == EPERM else {
-            throw SystemError("remove", path: path, Errno(rawValue: errno))
+        let top: DirectoryStream
+        do throws(SystemError) {
+            guard let stream = try DirectoryStream(path, in: directory, path: path) else { return }
+            top = stream
+        } catch {
+            // A link, a file, or a directory that may not be read but removed; of several reasons the first tells more.
+            if unlinkat(directory, path, 0) == 0 || errno == ENOENT { return }
+            if errno != EISDIR && errno != EPERM { throw SystemError("remove", path: path, Errno(rawValue: errno)) }
+            throw error
         }
-        guard let top = try DirectoryStream(path, in: directory, path: path) else { return }
         var removal = TreeRemoval(top: top.descriptor, path: path)
         repeat {
             removal.hasMovedUp = false
@@ -73,37 +78,46 @@ private struct TreeRemoval {
 
 /// An open directory whose entries are read as the bytes they are.
 final class DirectoryStream {
-    private let stream: OpaquePointer
     let descriptor: Int32
+    private static let room = 32 << 10
+    private let entries: UnsafeMutableRawPointer
+    private var position = 0, end = 0
+    private var isAtStart = true
 
     /// Nil where there is nothing of that name.
     init?(_ name: UnsafePointer<CChar>, in directory: Int32, path: String) throws(SystemError) {
         let opened = mlr_open(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)
         if opened == -ENOENT { return nil }
         descriptor = try check(opened, "open the directory", path: path)
-        guard let stream = fdopendir(descriptor) else {
-            let number = errno
-            close(descriptor)
-            throw SystemError("read the directory", path: path, Errno(rawValue: number))
-        }
-        self.stream = stream
+        entries = .allocate(byteCount: Self.room, alignment: 8)
     }
 
-    deinit { closedir(stream) }
+    deinit {
+        close(descriptor)
+        entries.deallocate()
+    }
 
-    func rewind() { rewinddir(stream) }
+    func rewind() {
+        if !isAtStart { lseek(descriptor, 0, SEEK_SET) }
+        (position, end, isAtStart) = (0, 0, true)
+    }
 
     /// The next name; valid until the next call.
     func next(path: String) throws(SystemError) -> UnsafePointer<CChar>? {
         while true {
-            errno = 0
-            guard let entry = readdir(stream) else {
-                if errno != 0 { throw SystemError("read the directory", path: path, Errno(rawValue: errno)) }
-                return nil
+            if position == end {
+                isAtStart = false
+                let got = mlr_getdents(descriptor, entries, Self.room)
+                // That it was removed meanwhile is its end too.
+                if got == 0 || got == -Int64(ENOENT) { return nil }
+                end = Int(try check(got, "read the directory", path: path))
+                position = 0
             }
-            let offset = MemoryLayout<dirent>.offset(of: \.d_name) ?? 0
-            let name = UnsafeRawPointer(entry).advanced(by: offset).assumingMemoryBound(to: CChar.self)
-            if strcmp(name, ".") != 0, strcmp(name, "..") != 0 { return UnsafePointer(name) }
+            // getdents64(2): the inode, an offset, the length of the entry, its type and its name.
+            let entry = entries + position
+            position += Int(entry.load(fromByteOffset: 16, as: UInt16.self))
+            let name = UnsafePointer((entry + 19).assumingMemoryBound(to: CChar.self))
+            if strcmp(name, ".") != 0, strcmp(name, "..") != 0 { return name }
         }
     }
 }

@@ -117,6 +117,8 @@ int mlr_sync_file_range(int descriptor, int64_t offset, int64_t length, unsigned
 int64_t mlr_splice(int from, int to, int64_t *to_offset, size_t length, unsigned flags);
 int64_t mlr_copy_file_range(int from, int64_t *from_offset, int to, int64_t *to_offset, size_t length);
 int mlr_mknodat(int directory, const char *path, unsigned mode, unsigned major_, unsigned minor_);
+/* Entries of an open directory as the kernel gives them; 0 at the end. */
+int64_t mlr_getdents(int directory, void *buffer, size_t room);
 int mlr_getrandom(void *buffer, size_t length);
 
 /* Result of mlr_statx: the fields a runtime needs, no padding to trip over. */
@@ -163,6 +165,7 @@ unsigned mlr_seccomp_supported_flags(unsigned flags);
 void mlr_release_memory(void);
 /* One heap for all threads from now on: for programs whose threads seldom allocate at the same time. */
 void mlr_use_one_heap(void);
+int mlr_effective_capabilities(uint64_t *set);
 int mlr_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 int mlr_gettid(void);
 /* Starts a process that does nothing until it is killed, at the latest when the calling thread ends. It is a child that

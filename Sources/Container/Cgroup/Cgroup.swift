@@ -31,8 +31,10 @@ public struct Cgroup: Sendable, Hashable {
     /// Gives these controllers to the groups below, as far as it can: whether a limit needs one that did not come is
     /// found, and said with its cause, when the limit is set.
     func enable(controllers wanted: Set<String>) {
-        guard let available = try? controllers(), let enabled = try? enabledControllers() else { return }
-        let missing = wanted.intersection(available).subtracting(enabled)
+        guard let available = try? controllers().intersection(wanted), !available.isEmpty,
+            let enabled = try? enabledControllers()
+        else { return }
+        let missing = available.subtracting(enabled)
         // The kernel would take the controllers of threads (cpu, pids) even so, and turn the groups below into ones that
         // no process can enter ("domain invalid").
         if missing.isEmpty || !processesInTheWay().isEmpty { return }

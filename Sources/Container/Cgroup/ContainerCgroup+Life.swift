@@ -95,6 +95,8 @@ extension ContainerCgroup {
     /// that were made for them. Groups that are gone are no error.
     public func remove(deadline: UInt64? = nil) throws(CgroupError) {
         if isNone { return }
+        // A group goes only when nobody is left in it; mostly the container has ended, and took everything along.
+        if let unified, legacy.isEmpty, unit == nil, rmdir(unified.path) == 0 { return try removeParents() }
         let deadline = deadline ?? mlr_monotonic_nanoseconds() + 10_000_000_000
         try kill()
         guard try waitUntilEmpty(deadline: deadline) else {
@@ -117,12 +119,16 @@ extension ContainerCgroup {
     private func removeEmpty() throws(CgroupError) {
         try unified?.remove()
         for (_, group) in legacy { try group.remove() }
+        try removeParents()
+        // systemd removes the group of a unit that is over; what it left is removed here.
+        if let unit { SystemdManager.forget(unit) }
+    }
+
+    private func removeParents() throws(CgroupError) {
         for directory in made where rmdir(directory) < 0 {
             // Others may have put groups of theirs there since.
             if [EBUSY, ENOTEMPTY, ENOENT].contains(errno) { continue }
             throw CgroupError(SystemError("remove the cgroup", path: directory, Errno(rawValue: errno)))
         }
-        // systemd removes the group of a unit that is over; what it left is removed here.
-        if let unit { SystemdManager.forget(unit) }
     }
 }

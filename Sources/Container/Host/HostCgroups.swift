@@ -37,7 +37,7 @@ public struct HostCgroups: Sendable, Equatable {
     /// Reads /proc/self/cgroup, and /proc/self/mountinfo, which is long where there are many mounts, only if cgroup2 is not at
     /// its usual place or somebody asks for the v1 hierarchies.
     public static func discover() throws(SystemError) -> HostCgroups {
-        let selfCgroup = try File.readText("/proc/self/cgroup")
+        let selfCgroup = try File.readValue("/proc/self/cgroup")
         if let usual = HostCgroups(usualPlace: "/sys/fs/cgroup", selfCgroup: selfCgroup) { return usual }
         return HostCgroups(mountinfo: try File.readText("/proc/self/mountinfo"), selfCgroup: selfCgroup)
     }

@@ -29,7 +29,7 @@ public struct HostFacts: Sendable, Equatable {
         return HostFacts(
             kernelRelease: kernelRelease(),
             lastCapability: try CapabilitySet.lastOfKernel(),
-            capabilities: effectiveCapabilities(status: try File.readValue("/proc/self/status")),
+            capabilities: try CapabilitySet.ofThisProcess(),
             cgroups: cgroups,
             controllers: ReadWhenAsked {
                 cgroups.unifiedMount.flatMap { optional($0 + "/cgroup.controllers") }.map(words)
@@ -88,15 +88,6 @@ public struct HostFacts: Sendable, Equatable {
         let numbers = kernelRelease.split(whereSeparator: { !$0.isNumber }).prefix(2).compactMap { Int($0) }
         guard numbers.count == 2 else { return false }
         return (numbers[0], numbers[1]) >= (major, minor)
-    }
-
-    /// CapEff of proc_pid_status(5).
-    static func effectiveCapabilities(status: String) -> CapabilitySet {
-        for line in status.split(separator: "\n") where line.hasPrefix("CapEff:") {
-            let digits = line.dropFirst("CapEff:".count).filter { !$0.isWhitespace }
-            return CapabilitySet(rawValue: UInt64(digits, radix: 16) ?? 0)
-        }
-        return .none
     }
 
     /// proc_filesystems(5): the name is the last word of a line.

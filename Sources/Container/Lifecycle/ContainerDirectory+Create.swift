@@ -179,9 +179,10 @@ extension ContainerDirectory {
         // What is wrong with a policy is told by the launch.
         request.seccompProgram = plan.seccomp.flatMap { try? SeccompFilter.compile($0, cache: options.seccompCache) }
         do throws(SystemError) {
-            try File.replace(configuration(made.id), with: spec.json.bytes(), durable: false)
+            // Nobody reads either before the record names a process.
+            try File.create(configuration(made.id), with: spec.json.bytes())
             let exec = ExecRecord(spec, program: request.seccompProgram)
-            try File.replace(execFile(made.id), with: exec.bytes, durable: false)
+            try File.create(execFile(made.id), with: exec.bytes)
         } catch { throw .system(error) }
         return request
     }

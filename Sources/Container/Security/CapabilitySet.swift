@@ -1,3 +1,4 @@
+internal import CLinux
 public import LinuxSystem
 
 /// A set of capabilities as the kernel keeps it: one bit each.
@@ -51,6 +52,13 @@ public struct CapabilitySet: Sendable, Hashable, OptionSet {
     /// This set without what a kernel whose newest capability is `last` does not have.
     public func upTo(_ last: UInt8) -> CapabilitySet {
         last >= 63 ? self : CapabilitySet(rawValue: rawValue & ((1 << (UInt64(last) + 1)) - 1))
+    }
+
+    /// What the calling process may do now: its effective set (capabilities(7)).
+    public static func ofThisProcess() throws(SystemError) -> CapabilitySet {
+        var bits: UInt64 = 0
+        try check(mlr_effective_capabilities(&bits), "look up the process's capabilities")
+        return CapabilitySet(rawValue: bits)
     }
 
     /// The number of the kernel's newest capability, from /proc/sys/kernel/cap_last_cap.

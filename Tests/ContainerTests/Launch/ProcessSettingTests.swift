@@ -166,4 +166,25 @@ struct ProcessSettingTests {
         #expect(warnings.contains { $0.contains("ambient: CAP_KILL") })
         #expect(warnings.contains { $0.contains("CAP_NO_SUCH is no capability") })
     }
+
+    @Test("a working directory that only root may enter serves another user too, as engines have it")
+    func workingDirectoryOfRoot() throws {
+        mkdir("\(fixture.root)/private", 0o700)
+        var spec = LaunchFixture.spec("id -u; pwd; ls /private")
+        spec.process?.user.uid = 1000
+        spec.process?.cwd = "/private"
+        let outcome = try fixture.run(spec)
+        #expect(outcome.lines == ["1000", "/private"])
+        #expect(outcome.error.contains("ermission denied"), "the user may read what it was only put into")
+    }
+
+    @Test("device nodes belong to root also where a directory hands its group on")
+    func deviceOwners() throws {
+        try check(chown("\(fixture.root)/dev", 0, 50), "chown")
+        try check(chmod("\(fixture.root)/dev", 0o2755), "chmod")
+        var spec = LaunchFixture.spec("stat -c %u:%g /dev/null /dev/zero /dev/tty")
+        spec.mounts.removeAll { $0.destination.hasPrefix("/dev") }
+        let outcome = try fixture.run(spec)
+        #expect(outcome.lines == ["0:0", "0:0", "0:0"], "\(outcome.error)")
+    }
 }

@@ -32,7 +32,7 @@ struct SeccompCache {
             let status = try? File.status(of: file.rawValue),
             // Whoever else could write it could open the filter.
             status.mode & UInt32(S_IFMT) == UInt32(S_IFREG), status.uid == geteuid(), status.mode & 0o022 == 0,
-            let content = try? File.readAll(file.rawValue, limit: 8 << 20)
+            let content = Self.content(of: file.rawValue, size: status.size)
         else { return nil }
         let headSize = Self.magic.count + 24
         guard content.count >= headSize, content.starts(with: Self.magic) else { return nil }
@@ -46,6 +46,13 @@ struct SeccompCache {
         else { return nil }
         let program = Array(content[(headSize + key.count)...])
         return Self.hash(program) == programHash ? program : nil
+    }
+
+    private static func content(of file: Int32, size: UInt64) -> [UInt8]? {
+        guard size <= 8 << 20 else { return nil }
+        var content = [UInt8](repeating: 0, count: Int(size))
+        let isRead = content.withUnsafeMutableBytes { (try? File.readAll(into: $0, from: file, at: 0)) != nil }
+        return isRead ? content : nil
     }
 
     func keep(_ program: [UInt8], for key: [UInt8]) throws(SystemError) {
