@@ -31,8 +31,7 @@ extension CgroupLimits {
             ("cpu.cpus", "cpuset.cpus", cpu.cpus), ("cpu.mems", "cpuset.mems", cpu.mems),
         ] {
             guard let list, !list.isEmpty else { continue }
-            try checkList(list, field)
-            add(field, file, list)
+            add(field, file, try listed(list, field))
         }
         return settings
     }
@@ -43,15 +42,19 @@ extension CgroupLimits {
             .value(field: "cpu.idle"), "cpu.idle is \(idle), but only 0 and 1 mean something", remedy: "use 0 or 1")
     }
 
-    static func checkList(_ list: String, _ field: String) throws(CgroupError) {
-        let parts = list.utf8.split { ", \n".utf8.contains($0) }
-        let isList = parts.allSatisfy { part in
+    /// A list as the kernel takes it, which reads up to the first line feed: one at the end, as its own files have it, is left
+    /// out, and what follows another would be ignored.
+    static func listed(_ text: String, _ field: String) throws(CgroupError) -> String {
+        let list = text.hasSuffix("\n") ? String(text.dropLast()) : text
+        let parts = list.utf8.split { ", ".utf8.contains($0) }
+        let isList = !parts.isEmpty && parts.allSatisfy { part in
             part.first.map(isDigit) == true && part.allSatisfy { isDigit($0) || "-:/".utf8.contains($0) }
         }
         guard isList else {
             throw CgroupError(
                 .value(field: field), "\(field) \"\(list)\" is no list of numbers", remedy: "write it as 0-3,7")
         }
+        return list
     }
 
     /// The content of cpu.max: microseconds of quota in each period. A period alone keeps the quota that is set.

@@ -86,6 +86,9 @@ struct CgroupLimitsTests {
         #expect(try files(Resources(cpu: .init(cpus: "0-3,7", mems: "0"))) == ["cpuset.cpus=0-3,7", "cpuset.mems=0"])
         #expect(field(Resources(cpu: .init(cpus: "all"))) == "cpu.cpus")
         #expect(field(Resources(cpu: .init(cpus: "0, -500"))) == "cpu.cpus")
+        // As the kernel's own files have them; what it would read no further than is refused.
+        #expect(try files(Resources(cpu: .init(cpus: "0-3\n"))) == ["cpuset.cpus=0-3"])
+        for list in ["0\n1", "\n", " "] { #expect(field(Resources(cpu: .init(mems: list))) == "cpu.mems") }
     }
 
     @Test("pids: zero and less are unlimited")

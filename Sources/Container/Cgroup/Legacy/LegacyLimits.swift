@@ -139,8 +139,7 @@ enum LegacyLimits {
         if cpu.idle == 1 { add("idle", "cpu.idle", "1") }
         for (field, file, list) in [("cpus", "cpuset.cpus", cpu.cpus), ("mems", "cpuset.mems", cpu.mems)] {
             guard let list, !list.isEmpty else { continue }
-            try CgroupLimits.checkList(list, "cpu.\(field)")
-            add(field, file, list)
+            add(field, file, try CgroupLimits.listed(list, "cpu.\(field)"))
         }
         return settings
     }
