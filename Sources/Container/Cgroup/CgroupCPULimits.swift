@@ -47,9 +47,11 @@ extension CgroupLimits {
     static func listed(_ text: String, _ field: String) throws(CgroupError) -> String {
         let list = text.hasSuffix("\n") ? String(text.dropLast()) : text
         let parts = list.utf8.split { ", ".utf8.contains($0) }
-        let isList = !parts.isEmpty && parts.allSatisfy { part in
-            part.first.map(isDigit) == true && part.allSatisfy { isDigit($0) || "-:/".utf8.contains($0) }
-        }
+        let isList =
+            !parts.isEmpty
+            && parts.allSatisfy { part in
+                part.first.map(isDigit) == true && part.allSatisfy { isDigit($0) || "-:/".utf8.contains($0) }
+            }
         guard isList else {
             throw CgroupError(
                 .value(field: field), "\(field) \"\(list)\" is no list of numbers", remedy: "write it as 0-3,7")

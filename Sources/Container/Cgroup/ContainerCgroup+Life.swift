@@ -29,8 +29,12 @@ extension ContainerCgroup {
         }
     }
 
-    /// Sends a signal to every process of the container. Without any group there is nobody to tell of.
-    public func signal(_ number: Int32) throws(CgroupError) { try members?.signal(number) }
+    /// Sends a signal to every process of the container. Without any group there is nobody to tell of, nor in one that is gone,
+    /// as systemd takes it away with the last process.
+    public func signal(_ number: Int32) throws(CgroupError) {
+        guard let members else { return }
+        do throws(CgroupError) { try members.signal(number) } catch { if members.exists { throw error } }
+    }
 
     /// Kills every process of the container, also one that is frozen or just being born. Does not wait.
     public func kill() throws(CgroupError) {

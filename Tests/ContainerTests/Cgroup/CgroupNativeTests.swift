@@ -306,3 +306,15 @@ struct CgroupEnforcementTests {
         #expect(io.writtenBytes >= 3 << 20)
     }
 }
+
+/// systemd takes a scope's group away with its last process, before anybody has deleted the container.
+@Suite struct GoneGroupTests {
+    @Test("a group that is gone has no processes to be listed, signalled or killed, and is removed already")
+    func gone() throws {
+        let group = ContainerCgroup(unified: Cgroup(path: "/sys/fs/cgroup/mlrun-never-made"), path: "/mlrun-never-made")
+        #expect(try group.processes().isEmpty)
+        try group.signal(SIGKILL)
+        try group.kill()
+        try group.remove()
+    }
+}

@@ -45,8 +45,7 @@ struct EngineScript {
 
     private static let preparation = """
         set -u
-        mount -t tmpfs -o mode=755 tmpfs /run
-        mkdir /run/lock
+        [ "${SYSTEMD:-}" ] || { mount -t tmpfs -o mode=755 tmpfs /run; mkdir /run/lock; }
         [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
         if [ -d /etc/containers ]; then
             mkdir "$D/etc" "$D/etc-work"
@@ -91,18 +90,19 @@ struct EngineScript {
     func runWithBundle(_ script: String) throws -> Program.Outcome { try run(Self.bundle + script) }
 
     /// Runs the script with `D` (the test's directory), `ROOTFS`, `GROUP` and `RUNTIME` set.
+    /// - Parameter besideSystemd: whether it sees the machine's /run and processes, which systemd is asked about; then it has to
+    ///   end what it starts.
     func run(
-        _ script: String, environment: [String: String] = [:], seconds: Int = 120
+        _ script: String, environment: [String: String] = [:], besideSystemd: Bool = false, seconds: Int = 120
     ) throws -> Program.Outcome {
         let file = try directory.write("script", Self.preparation + script)
+        let processes = besideSystemd ? [] : ["--pid", "--fork", "--kill-child", "--mount-proc"]
+        var variables = environment.merging(
+            ["D": directory.path, "ROOTFS": rootfs, "GROUP": group, "RUNTIME": runtime]
+        ) { $1 }
+        if besideSystemd { variables["SYSTEMD"] = "1" }
         return try Program.run(
-            [
-                "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
-                "sh",
-                file,
-            ],
-            environment: environment.merging(
-                ["D": directory.path, "ROOTFS": rootfs, "GROUP": group, "RUNTIME": runtime]
-            ) { $1 }, seconds: seconds)
+            ["unshare", "--mount", "--propagation", "private"] + processes + ["sh", file], environment: variables,
+            seconds: seconds)
     }
 }
