@@ -11,7 +11,6 @@ final class GroupUnderTest {
     let host: HostCgroups
     let group: ContainerCgroup
     let warnings: [String]
-    private let gate = "/tmp/mlrun-gate-\(File.randomName())"
     private var children: [Int32] = []
 
     init(
@@ -31,25 +30,31 @@ final class GroupUnderTest {
         try? group.kill()
         for child in children { _ = waitpid(child, nil, 0) }
         try? group.remove()
-        try? File.removeTree(gate)
     }
 
     /// Runs a shell script whose first process is in the groups before it does anything.
     @discardableResult
     func run(_ script: String) throws -> Int32 {
         var child: pid_t = 0
-        let command =
-            "exec </dev/null >/dev/null 2>&1\nuntil [ -e \(gate) ]; do sleep 0.02; done\n\(script)"
+        // A shell that waits by itself: in a group for one process it could not start another to wait with.
+        var gate: [Int32] = [-1, -1]
+        try check(mlr_pipe(&gate, 0), "create a pipe")
+        let waiting = OwnedDescriptor(taking: gate[0])
+        let opening = OwnedDescriptor(taking: gate[1])
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, waiting.rawValue, 0)
+        let command = "read go\nexec </dev/null >/dev/null 2>&1\n\(script)"
         var arguments: [UnsafeMutablePointer<CChar>?] = []
         for argument in ["/bin/sh", "-c", command] { arguments.append(strdup(argument)) }
         arguments.append(nil)
         defer { for argument in arguments { free(argument) } }
-        try File.removeIfPresent(gate)
-        try #require(posix_spawn(&child, "/bin/sh", nil, nil, &arguments, environ) == 0)
+        try #require(posix_spawn(&child, "/bin/sh", &actions, nil, &arguments, environ) == 0)
         children.append(child)
         try group.unified?.add(process: child)
         try group.admit(child)
-        try File.replace(gate, with: [], durable: false)
+        try File.writeAll([UInt8(ascii: "\n")], to: opening.rawValue)
         return child
     }
 
