@@ -14,7 +14,7 @@ static void become_hook(const struct mlr_hook *hook, int input, const char *dire
     // Descriptors of a container's making are nothing for a hook; the last one tells of a failed execution.
     // A group of its own, so that what it starts can be ended with it.
     if (setpgid(0, 0) < 0 || dup2(input, 0) < 0 || (directory && chdir(directory) < 0)) goto failed;
-    syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */);
+    if (mlr_close_all_but(3, failure) < 0) goto failed;
     sigset_t none;
     memset(&none, 0, sizeof none);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, 8);

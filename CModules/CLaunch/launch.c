@@ -112,6 +112,16 @@ static void close_others(const struct mlr_launch *launch) {
     syscall(SYS_close_range, next, ~0U, 0);
 }
 
+/* Not left to the execution: the kernel looks the program up, its interpreter and its loader too, before it closes anything,
+   and /proc/self/fd/N/.. of a directory of the host's leads to the host's files. */
+int mlr_close_all_but(unsigned first, int kept) {
+    if (kept < (int)first) RESULT(syscall(SYS_close_range, first, ~0U, 0));
+    unsigned number = (unsigned)kept;
+    if (number > first && syscall(SYS_close_range, first, number - 1, 0) < 0) return -errno;
+    if (syscall(SYS_close_range, number + 1, ~0U, 0) < 0) return -errno;
+    RESULT(fcntl(kept, F_SETFD, FD_CLOEXEC));
+}
+
 int mlr_launch(const struct mlr_launch *launch, int *pid, int *pidfd) {
     uint64_t ignored = ignored_signals();
     uint64_t all = ~0ULL, before;

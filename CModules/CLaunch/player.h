@@ -66,6 +66,8 @@ struct mlr_attributes {
 int mlr_play(struct player *player);
 /* Never returns. */
 void mlr_play_to_the_end(const struct mlr_launch *launch) __attribute__((noreturn));
+/* Closes descriptors from `first` on; the one that is kept goes with the execution. */
+int mlr_close_all_but(unsigned first, int kept);
 /* Behind a start gate single bytes tell how far the player has come. */
 int mlr_send_byte(struct player *player, char byte);
 /* Returns 0 or -errno: a caller that was not told waits for ever. */

@@ -52,8 +52,8 @@ int mlr_step_capabilities(const struct mlr_step *step) {
 /* All that is left to do but the execution: afterwards a filter may forbid anything else. */
 static int get_ready(struct player *player) {
     if (player->ready) return 0;
-    unsigned first = 3 + (unsigned)player->launch->extra_count;
-    if (syscall(SYS_close_range, first, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */) < 0) return -errno;
+    int closed = mlr_close_all_but(3 + (unsigned)player->launch->extra_count, player->channel);
+    if (closed < 0) return closed;
     int told = mlr_send_report(player, MLR_REPORT_EXECUTING, 0, -1);
     if (told < 0) return told;
     uint64_t none = 0;

@@ -1,12 +1,14 @@
 """OCI runtimes beside each other on one bundle: how long each verb takes, its memory and its system calls."""
 
+import ctypes
 import json
 import os
 import re
 import shutil
+import socket
 import statistics
-import subprocess
 import time
+from types import SimpleNamespace
 
 from benchmark.common import PROGRAMS, Failure, run, wait_for
 
@@ -111,6 +113,68 @@ def turns(tools, rounds):
             yield tool
 
 
+class Crowd:
+    """A process in a mount namespace of its own, with thousands of mounts, that runs commands: a host with many mounts beside one with few."""
+
+    CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 4096, 16384, 1 << 18
+
+    def __init__(self, place):
+        os.makedirs(place)
+        self.socket, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.process = os.fork()
+        if self.process == 0:
+            self.socket.close()
+            try:
+                self.fill(place)
+                end.send(b"{}")
+                while request := end.recv(1 << 16):
+                    end.send(json.dumps(self.answer(json.loads(request))).encode())
+            except Exception as error:
+                end.send(json.dumps({"error": str(error)}).encode())
+            finally:
+                os._exit(0)
+        end.close()
+        self.wait()
+
+    def fill(self, place):
+        libc = ctypes.CDLL(None, use_errno=True)
+
+        def must(result):
+            if result != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+        must(libc.unshare(self.CLONE_NEWNS))
+        must(libc.mount(None, b"/", None, self.MS_REC | self.MS_PRIVATE, None))
+        must(libc.mount(b"tmpfs", place.encode(), b"tmpfs", 0, None))
+        for number in range(MANY_MOUNTS):
+            path = ("%s/%d" % (place, number)).encode()
+            os.mkdir(path)
+            must(libc.mount(path, path, None, self.MS_BIND, None))
+
+    def answer(self, command):
+        try:
+            return {"wall": Timed(command).wall}
+        except Failure as failure:
+            return {"error": str(failure)}
+
+    def wait(self):
+        answer = json.loads(self.socket.recv(1 << 16))
+        if "error" in answer:
+            raise Failure(answer["error"])
+        return answer
+
+    def __call__(self, tool, *arguments):
+        self.socket.send(json.dumps(tool.command + list(arguments)).encode())
+        return SimpleNamespace(**self.wait())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+        os.waitpid(self.process, 0)
+
+
 class Measurement:
     def __init__(self, work, rounds):
         self.work, self.rounds, self.tools = work, rounds, runtimes(work)
@@ -137,24 +201,20 @@ class Measurement:
             self.note("create + start + delete --force", tool, created, started, deleted)
             self.note("delete --force", tool, deleted)
             self.note("run of /bin/true", tool, tool("run", "--bundle", self.short, container))
-            self.note("run, %d masked paths" % MANY_MASKS, tool, tool("run", "--bundle", self.masked, container))
             self.note("a bare static program", self.bare, Timed(["/bin/busybox", "true"]))
-        self.with_many_mounts()
+        self.growth()
 
-    def with_many_mounts(self):
-        place = self.work + "/oci-mounts"
-        os.makedirs(place)
-        run("mount", "-t", "tmpfs", "tmpfs", place)
-        for number in range(MANY_MOUNTS):
-            os.mkdir("%s/%d" % (place, number))
-        # One process for all: mount(8) for each would take minutes.
-        script = "import ctypes\nlibc = ctypes.CDLL(None)\nfor n in range(%d):\n    p = b'%s/%%d' %% n\n    assert libc.mount(p, p, None, 4096, None) == 0" % (MANY_MOUNTS, place)
-        run("python3", "-c", script)
-        try:
-            for number, tool in enumerate(turns(self.tools, max(3, self.rounds // 5))):
-                self.note("run, %d mounts of the host" % MANY_MOUNTS, tool, tool("run", "--bundle", self.short, "m%d" % number))
-        finally:
-            run("umount", "-l", place)
+    def growth(self):
+        """What masks, and mounts of the host, add to `run`. One runtime after the other: what the peers leave behind them with thousands
+        of mounts would slow whoever comes next."""
+        with Crowd(self.work + "/oci-mounts") as crowd:
+            for tool in self.tools:
+                crowd(tool, "run", "--bundle", self.short, "warm")
+                for number in range(self.rounds):
+                    container = "g%d" % number
+                    self.note("run, one runtime at a time", tool, tool("run", "--bundle", self.short, container))
+                    self.note("the same, %d masked paths" % MANY_MASKS, tool, tool("run", "--bundle", self.masked, container))
+                    self.note("the same, %d mounts of the host" % MANY_MOUNTS, tool, crowd(tool, "run", "--bundle", self.short, container))
 
     def calls(self, tool):
         """System calls of `run` with all its children, the program itself included."""
