@@ -56,6 +56,26 @@ int mlr_open_bind(const struct mlr_bind *bind, const char **failed) {
     return tree;
 }
 
+struct locked_bind {
+    int namespace, tree;
+    const struct mlr_bind *bind;
+    const char *failed;
+};
+
+static int open_locked(void *argument) {
+    struct locked_bind *locked = argument;
+    locked->failed = "enter the locked copy of the host's mounts to open";
+    locked->tree = setns(locked->namespace, CLONE_NEWNS) < 0 ? -errno : mlr_open_bind(locked->bind, &locked->failed);
+    return 0;
+}
+
+int mlr_open_bind_in(int namespace, const struct mlr_bind *bind, const char **failed) {
+    struct locked_bind locked = {.namespace = namespace, .tree = -EIO, .bind = bind, .failed = "open"};
+    int result = mlr_run_apart(open_locked, &locked, 0);
+    *failed = locked.failed;
+    return result < 0 ? result : locked.tree;
+}
+
 int mlr_step_bind(struct player *player, const struct mlr_step *step) {
     const char *failed = NULL;
     int tree = step->descriptor >= 0 ? step->descriptor : mlr_open_bind(step->data, &failed);
@@ -67,7 +87,7 @@ int mlr_step_bind(struct player *player, const struct mlr_step *step) {
         return tree;
     }
     struct stat status, covered;
-    int target = fstat(tree, &status) < 0 ? -errno : mlr_mount_target(player, step, !S_ISDIR(status.st_mode), 0);
+    int target = fstat(tree, &status) < 0 ? -errno : mlr_mount_target(player, step, !S_ISDIR(status.st_mode));
     int result = target < 0 ? target : fstat(target, &covered) < 0 ? -errno : 0;
     if (result == 0 && S_ISDIR(status.st_mode) != S_ISDIR(covered.st_mode)) {
         result = -ENOTDIR;

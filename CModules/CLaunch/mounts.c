@@ -102,13 +102,6 @@ static int old_mount(struct player *player, const struct mlr_step *step, int tar
     return mlr_in_root(player, step->path, O_PATH, 0);
 }
 
-static int target_of(struct player *player, const struct mlr_step *step) {
-    uint64_t resolve = step->flags & MLR_TARGET_IS_STRICT ? RESOLVE_NO_SYMLINKS : 0;
-    int target = mlr_mount_target(player, step, false, resolve);
-    if (target == -ELOOP && resolve) mlr_detail(player, "a symbolic link of the image is in its way");
-    return target;
-}
-
 static int set_propagation(int tree, uint64_t first, uint64_t second) {
     int result = first ? mlr_set_mount(tree, first & MS_REC ? DEEP : 0, 0, 0, first & ~(uint64_t)MS_REC) : 0;
     if (result == 0 && second) result = mlr_set_mount(tree, second & MS_REC ? DEEP : 0, 0, 0, second & ~(uint64_t)MS_REC);
@@ -116,7 +109,7 @@ static int set_propagation(int tree, uint64_t first, uint64_t second) {
 }
 
 int mlr_step_mount(struct player *player, const struct mlr_step *step) {
-    int target = target_of(player, step);
+    int target = mlr_mount_target(player, step, false);
     if (target < 0) return target;
     bool old = step->flags & MLR_MOUNT_IS_OLD;
     int tree = old ? old_mount(player, step, target) : mlr_new_mount(player, step, target);

@@ -149,13 +149,37 @@ int mlr_make_target(struct player *player, const char *path, bool file, uint64_t
     return -ELOOP;
 }
 
-/* Where a mount goes. With MLR_TARGET_IS_LINK a link at the end of the path is the place itself. */
-int mlr_mount_target(struct player *player, const struct mlr_step *step, bool file, uint64_t further_resolve) {
+static int look_up_target(struct player *player, const struct mlr_step *step, bool file, uint64_t resolve) {
     if (step->flags & MLR_TARGET_IS_LINK) {
-        int link = mlr_in_root(player, step->path, O_PATH | O_NOFOLLOW, further_resolve);
+        int link = mlr_in_root(player, step->path, O_PATH | O_NOFOLLOW, resolve);
         if (link != -ENOENT) return link;
     }
-    return mlr_make_target(player, step->path, file, further_resolve);
+    return mlr_make_target(player, step->path, file, resolve);
+}
+
+static bool is_below_proc(const char *path) {
+    path = relative(path);
+    return strncmp(path, "proc", 4) == 0 && (path[4] == 0 || path[4] == '/');
+}
+
+/* Where a mount goes. With MLR_TARGET_IS_LINK a link at the end of the path is the place itself. */
+int mlr_mount_target(struct player *player, const struct mlr_step *step, bool file) {
+    int target = look_up_target(player, step, file, RESOLVE_NO_SYMLINKS);
+    if (target != -ELOOP) return target;
+    if (step->flags & MLR_TARGET_IS_STRICT) {
+        mlr_detail(player, "a symbolic link of the image is in its way");
+        return target;
+    }
+    target = look_up_target(player, step, file, 0);
+    // The programs of a container, and whoever masks parts of it, take /proc for the kernel's; a volume must not be it because
+    // the image says so.
+    struct statfs system;
+    if (target < 0 || is_below_proc(step->path)) return target;
+    int result = fstatfs(target, &system) < 0 ? -errno : system.f_type == PROC_SUPER_MAGIC ? -ELOOP : 0;
+    if (result == 0) return target;
+    if (result == -ELOOP) mlr_detail(player, "a symbolic link of the image leads into /proc");
+    close(target);
+    return result;
 }
 
 int mlr_make_parent(struct player *player, const char *path, const char **name) {

@@ -68,6 +68,9 @@ int mlr_play(struct player *player);
 void mlr_play_to_the_end(const struct mlr_launch *launch) __attribute__((noreturn));
 /* Closes descriptors from `first` on; the one that is kept goes with the execution. */
 int mlr_close_all_but(unsigned first, int kept);
+/* Runs a function in a process that shares the caller's memory and descriptors, but neither its working directory nor its
+   namespaces, and waits for it. */
+int mlr_run_apart(int (*body)(void *), void *argument, int namespaces);
 /* Behind a start gate single bytes tell how far the player has come. */
 int mlr_send_byte(struct player *player, char byte);
 /* Returns 0 or -errno: a caller that was not told waits for ever. */
@@ -77,7 +80,7 @@ void mlr_detail(struct player *player, const char *text);
 /* paths.c */
 int mlr_in_root(struct player *player, const char *path, int flags, uint64_t further_resolve);
 int mlr_make_target(struct player *player, const char *path, bool file, uint64_t further_resolve);
-int mlr_mount_target(struct player *player, const struct mlr_step *step, bool file, uint64_t further_resolve);
+int mlr_mount_target(struct player *player, const struct mlr_step *step, bool file);
 /* The directory stays the player's. */
 int mlr_make_parent(struct player *player, const char *path, const char **name);
 void mlr_forget_parent(struct player *player);

@@ -66,19 +66,23 @@ static int build(void *outcome) {
     return 0;
 }
 
-/* The maker shares the caller's memory and descriptors, which leaves the one that it opens here, and is waited for. */
-int mlr_make_mount_namespace(void) {
+int mlr_run_apart(int (*body)(void *), void *argument, int namespaces) {
     void *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED) return -errno;
     uint64_t all = ~0ULL, before;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-    int made = -EIO;
-    int flags = CLONE_NEWNS | CLONE_VM | CLONE_FILES | CLONE_VFORK;
-    int child = clone(build, (char *)stack + STACK_SIZE, flags | SIGCHLD, &made);
+    int flags = namespaces | CLONE_VM | CLONE_FILES | CLONE_VFORK;
+    int child = clone(body, (char *)stack + STACK_SIZE, flags | SIGCHLD, argument);
     int failure = errno;
     if (child > 0)
         while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
     munmap(stack, STACK_SIZE);
-    return child < 0 ? -failure : made;
+    return child < 0 ? -failure : 0;
+}
+
+int mlr_make_mount_namespace(void) {
+    int made = -EIO;
+    int result = mlr_run_apart(build, &made, CLONE_NEWNS);
+    return result < 0 ? result : made;
 }

@@ -67,7 +67,7 @@ enum mlr_step_kind {
 
 enum {
     MLR_TARGET_IS_FILE = 1,     /* BIND: the mount point to create is a file */
-    MLR_TARGET_IS_STRICT = 2,   /* MOUNT: no symbolic link on the way, and a real directory */
+    MLR_TARGET_IS_STRICT = 2,   /* MOUNT, BIND: no symbolic link on the way, and a real directory */
     MLR_TARGET_IS_LINK = 4,     /* MOUNT, BIND, REMOUNT: a link at the end of the path is covered, not followed */
     MLR_MOUNT_TAKES_MODE = 8,   /* MOUNT: the root directory gets the mode of the one it covers */
     MLR_MOUNT_COPIES_UP = 16,   /* MOUNT: what it covers is copied into it */
@@ -159,6 +159,9 @@ int mlr_launch(const struct mlr_launch *launch, int *pid, int *pidfd);
 /* Makes a detached clone of the source's mounts, ready to be attached. Returns it, or -errno and in *failed words for what
    failed, to be read after "cannot" and before the path. Async-signal-safe. */
 int mlr_open_bind(const struct mlr_bind *bind, const char **failed);
+
+/* As mlr_open_bind, in another mount namespace and with its locks (mount_namespaces(7)). Not async-signal-safe. */
+int mlr_open_bind_in(int namespace, const struct mlr_bind *bind, const char **failed);
 
 /* Runs a program to its end with nothing but the environment given, standard input from `input` (rewound) and output to
    `output` or, for -1, the caller's; in `directory` unless NULL. Returns the wait status (wait(2)), -ETIMEDOUT after killing

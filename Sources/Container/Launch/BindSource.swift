@@ -11,7 +11,7 @@ struct BindSource {
     let layout: UnsafePointer<mlr_bind>
     private(set) var namespace: SharedDescriptor?
 
-    init(_ bind: BindMount, in arena: PlayerArena) throws(SystemError) {
+    init(_ bind: BindMount, locks: SharedDescriptor?, in arena: PlayerArena) throws(SystemError) {
         var bind = bind
         if let device = bind.device { bind.source = try Self.node(device) }
         namespace = try bind.idMapping.map { mapping throws(SystemError) in try mapping.opened() }
@@ -29,11 +29,13 @@ struct BindSource {
         layout.deep_clear = bind.recursiveAttributes.clear
         layout.fill(propagation)
         self.layout = UnsafePointer(arena.copy([layout]))
-        mount = try Self.open(self.layout, bind.source)
+        mount = try Self.open(self.layout, bind.source, locks)
     }
 
     /// The root file system of a container that starts from a directory of the host.
-    init(root path: String, propagation: Propagation?, in arena: PlayerArena) throws(SystemError) {
+    init(
+        root path: String, propagation: Propagation?, locks: SharedDescriptor?, in arena: PlayerArena
+    ) throws(SystemError) {
         var layout = mlr_bind()
         layout.source = arena.string(path)
         layout.user_namespace = -1
@@ -44,16 +46,23 @@ struct BindSource {
         default: layout.fill([.rprivate])
         }
         self.layout = UnsafePointer(arena.copy([layout]))
-        mount = try Self.open(self.layout, path)
+        mount = try Self.open(self.layout, path, locks)
     }
 
-    private static func open(_ layout: UnsafePointer<mlr_bind>, _ path: String) throws(SystemError) -> SharedDescriptor?
-    {
+    private static func open(
+        _ layout: UnsafePointer<mlr_bind>, _ path: String, _ locks: SharedDescriptor?
+    ) throws(SystemError) -> SharedDescriptor? {
         var failed: UnsafePointer<CChar>?
-        let tree = mlr_open_bind(layout, &failed)
+        let tree =
+            if let locks { mlr_open_bind_in(locks.rawValue, layout, &failed) } else { mlr_open_bind(layout, &failed) }
         if tree >= 0 { return SharedDescriptor(taking: tree) }
         let operation = failed.map { String(cString: $0) } ?? "open"
         // To clone a mount takes CAP_SYS_ADMIN, which others than root have in the container's user namespace only.
+        if tree == -EINVAL, locks != nil, !layout.pointee.recursive {
+            throw SystemError(
+                "leave out what is mounted below, and uncover what that hides, for a container with CAP_SYS_ADMIN (rbind takes "
+                    + "it along) at", path: path, .invalidArgument)
+        }
         if tree == -EPERM, operation == "open", geteuid() != 0 { return nil }
         throw SystemError(operation, path: path, Errno(rawValue: -tree))
     }

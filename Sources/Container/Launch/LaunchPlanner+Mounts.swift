@@ -128,11 +128,11 @@ extension LaunchPlanner {
     private mutating func planHostMount(_ source: String, _ mount: RuntimeSpec.Mount, _ options: MountOptions) {
         var attributes = options.attributes
         attributes.formUnion(options.recursiveAttributes)
-        add(
-            .bind(
-                BindMount(
-                    source: source, target: mount.destination, isRecursive: true, recursiveAttributes: attributes,
-                    propagation: options.propagation)))
+        var bind = BindMount(
+            source: source, target: mount.destination, isRecursive: true, recursiveAttributes: attributes,
+            propagation: options.propagation)
+        bind.isStrict = true
+        add(.bind(bind))
     }
 
     private mutating func planBind(_ mount: RuntimeSpec.Mount, _ options: MountOptions, path: String) {

@@ -54,7 +54,8 @@ extension BindMount {
         object["idMapping"] = idMapping?.json
         object["device"] = device.map { .string("\($0.type) \($0.major):\($0.minor)") }
         let flags = [
-            ("ofLink", !followsSource), ("coversLink", !followsTarget), ("copiesLink", copiesLink),
+            ("ofLink", !followsSource), ("strict", isStrict), ("coversLink", !followsTarget),
+            ("copiesLink", copiesLink),
         ]
         for (name, isSet) in flags where isSet { object[name] = true }
         return .object(object)

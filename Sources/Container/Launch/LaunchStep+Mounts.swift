@@ -128,6 +128,8 @@ public struct BindMount: Sendable, Equatable {
     public var followsSource = true
     /// A link at the target leads to what is covered; otherwise it is covered itself.
     public var followsTarget = true
+    /// As of ``FileSystemMount``.
+    public var isStrict = false
     /// A link at the source is made anew at the target.
     public var copiesLink = false
     /// The device that the source must be, for a node that the kernel lets nobody make here.

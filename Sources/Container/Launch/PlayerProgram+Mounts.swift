@@ -50,10 +50,11 @@ extension PlayerProgram {
                 $0.text = arena.string(target)
             }
         }
-        let source = try BindSource(bind, in: arena)
+        let source = try BindSource(bind, locks: try lockedMounts(), in: arena)
         return make(MLR_STEP_BIND) {
             $0.path = arena.string(bind.target)
-            $0.flags = flag(!bind.followsTarget, MLR_TARGET_IS_LINK)
+            $0.flags =
+                flag(!bind.followsTarget, MLR_TARGET_IS_LINK) | flag(bind.isStrict, MLR_TARGET_IS_STRICT)
             use(source, in: &$0)
         }
     }
@@ -65,7 +66,8 @@ extension PlayerProgram {
             let propagation = request.plan.steps.lazy.compactMap { step in
                 if case .rootPropagation(let propagation) = step { propagation } else { nil }
             }.first
-            use(try BindSource(root: path, propagation: propagation, in: arena), in: &step)
+            let locks = try lockedMounts()
+            use(try BindSource(root: path, propagation: propagation, locks: locks, in: arena), in: &step)
         case nil: throw SystemError("open the root file system", .invalidArgument)
         }
     }

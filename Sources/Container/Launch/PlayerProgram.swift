@@ -16,6 +16,8 @@ final class PlayerProgram {
     let request: LaunchRequest
     /// The mount namespace to begin with a copy of, where it is not the caller's.
     private let prepared: SharedDescriptor?
+    /// A copy of the host's mounts with the locks that another user namespace gives it, once it is wanted.
+    var locks: SharedDescriptor?
     /// Mounts that a later step changes, by their targets.
     var slots: [String: UnsafeMutablePointer<Int32>] = [:]
 

@@ -18,6 +18,15 @@ public enum UserNamespace {
         return try File.open("/proc/\(holder.pid)/ns/user", O_RDONLY)
     }
 
+    /// A mount namespace with a copy of this process's mounts, locked as for a less privileged owner (mount_namespaces(7)).
+    static func lockedMounts() throws(SystemError) -> SharedDescriptor {
+        var holder = mlr_holder()
+        let kinds = UInt64(MLR_CLONE_NEWUSER) | RuntimeSpec.Namespace.Kind.mount.cloneFlag
+        try check(mlr_hold_namespaces(&holder, kinds), "copy the host's mounts for a user namespace")
+        defer { mlr_release_namespaces(&holder) }
+        return SharedDescriptor(try File.open("/proc/\(holder.pid)/ns/mnt", O_RDONLY))
+    }
+
     /// Sets the mappings of a new user namespace (user_namespaces(7)) through a process in it.
     static func map(
         process pid: Int32, uid: [RuntimeSpec.IDMap], gid: [RuntimeSpec.IDMap]
