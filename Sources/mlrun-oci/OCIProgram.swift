@@ -34,7 +34,7 @@ enum OCIProgram {
             isExec = name == "exec"
             try OCIGlobals.check(invocation.globals)
             guard let parsed = try parse(verb, parser.rest.dropFirst(), invocation) else { return 0 }
-            if verb.entersContainers { try seal() }
+            if verb.entersContainers { try SealedProgram.enter() }
             let began = mlr_monotonic_nanoseconds()
             defer {
                 if parsed.isOn("debug") {
@@ -47,16 +47,6 @@ enum OCIProgram {
             let outcome = FailureTable.outcome(error, ofExec: isExec)
             OCILog.shared.withLock { $0 }.error(outcome.text)
             return outcome.exitCode
-        }
-    }
-
-    private static func seal() throws(SystemError) {
-        // Containers of somebody without rights have a user namespace, whose ids own nothing of this program.
-        if geteuid() != 0 { return }
-        do throws(SystemError) { try SealedProgram.enter() } catch {
-            guard error.errno == .notPermitted || error.errno == .noSystemCall else { throw error }
-            // Without the right to mount no container without a user namespace can be made either: its own error is clearer.
-            OCILog.shared.withLock { $0 }.warning(FailureTable.outcome(error).text)
         }
     }
 

@@ -172,7 +172,11 @@ int mlr_run_hook(const struct mlr_hook *hook, int input, const char *directory);
    one already, or -errno when that is not to be had, as without CAP_SYS_ADMIN. For a single-threaded start of main. */
 int mlr_run_sealed(char *const *arguments, char *const *environment);
 
-/* The path of the file that the calling program was started from, also after mlr_run_sealed. Returns 0 or -errno. */
+/* As mlr_run_sealed, from a copy in memory that nobody can change (F_SEAL_WRITE of fcntl(2)), which takes no rights. Returns 0
+   when it runs from one already, and where the caller may not write to the file anyway. */
+int mlr_run_copied(char *const *arguments, char *const *environment);
+
+/* The path of the file that the calling program was started from, also after these. Returns 0 or -errno. */
 int mlr_program_path(char *const *arguments, char *path, size_t room);
 
 /* A process that does nothing but hold new namespaces open. */

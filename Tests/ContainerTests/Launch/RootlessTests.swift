@@ -42,11 +42,13 @@ struct RootlessTests {
     }
 
     /// Runs the program as the user; standard output and error together.
-    private func call(_ arguments: String, around setup: String? = nil) throws -> (text: String, code: Int32) {
+    private func call(
+        _ arguments: String, around setup: String? = nil, program: String = Rootless.program
+    ) throws -> (text: String, code: Int32) {
         let output = "\(fixture.directory)/output"
         let command =
             "cd \(fixture.directory) && setpriv --reuid \(Rootless.user) --regid \(Rootless.user) --clear-groups "
-            + "\(Rootless.program) --root \(fixture.directory)/state --cgroup-manager disabled \(arguments)"
+            + "\(program) --root \(fixture.directory)/state --cgroup-manager disabled \(arguments)"
         let script = "\(fixture.directory)/script"
         try File.replace(script, with: Array("\(setup.map { "\($0) && " } ?? "")\(command)".utf8), mode: 0o755)
         let place = setup == nil ? "" : "unshare --mount --propagation private"
@@ -99,6 +101,36 @@ struct RootlessTests {
         #expect(try call("state life").text.contains("running"))
         #expect(try call("delete --force life").code == 0)
         #expect(try call("state life").code != 0)
+    }
+
+    @Test("a program that is the user's own runs from a copy that no container can write to (CVE-2019-5736)")
+    func ownProgram() throws {
+        var spec = Self.mapped(LaunchFixture.spec(""))
+        spec.process?.args = ["sleep", "1000"]
+        try write(spec)
+        let own = "\(fixture.directory)/own"
+        try File.replace(own, with: try File.read(Rootless.program), mode: 0o755)
+        /// What a process of the container could hold of the runtime, and whether the user may write to it once nothing runs.
+        func held(_ program: String) throws -> (path: String, isWritten: Bool) {
+            let created = try call("create --pid-file pid held > created 2>&1", program: program)
+            let said = try File.readText("\(fixture.directory)/created")
+            #expect(created.code == 0, "\(said)")
+            let pid = try File.readText("\(fixture.directory)/pid")
+            let path = try File.readLink("/proc/\(pid)/exe")
+            let descriptor = try File.open("/proc/\(pid)/exe", O_RDONLY)
+            #expect(try call("delete --force held").code == 0)
+            let again = "/proc/\(getpid())/fd/\(descriptor.rawValue)"
+            let opened = open(again, O_WRONLY)
+            defer { close(opened) }
+            return (path, Glibc.write(opened, "x", 1) == 1)
+        }
+        chown(own, Rootless.user, Rootless.user)
+        let copied = try held(own)
+        #expect(copied.path.hasPrefix("/memfd:"), "\(copied)")
+        #expect(!copied.isWritten)
+        // One of somebody else costs no copy: it is nothing the user could write to.
+        chown(own, 0, 0)
+        #expect(try held(own).path == own)
     }
 
     @Test("what a user may not do is said by its field")
