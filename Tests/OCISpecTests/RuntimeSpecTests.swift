@@ -77,7 +77,7 @@ struct RuntimeSpecTests {
         var spec = try spec()
         spec.process?.args = []
         spec.process?.cwd = "srv"
-        spec.mounts[0].destination = "/a/../b"
+        spec.mounts[0].destination = ""
         spec.linux?.sysctl["kernel.core_pattern"] = "|/x"
         spec.linux?.cgroupsPath = "/a/../../b"
         spec.linux?.namespaces.append(RuntimeSpec.Namespace(.pid))

@@ -103,7 +103,8 @@ extension RuntimeSpec {
             if isBind, (try? File.status(mount.hostPath)) == nil {
                 throw CDIError.stale(file, "the mount of \(mount.hostPath)", mount.hostPath)
             }
-            mounts.removeAll { $0.destination == mount.containerPath }
+            let target = mount.containerPath.cleanPath
+            mounts.removeAll { $0.destination.cleanPath == target }
             var options = mount.options
             if isBind, !options.contains(where: { $0 == "bind" || $0 == "rbind" }) { options.append("bind") }
             mounts.append(
@@ -112,7 +113,7 @@ extension RuntimeSpec {
                     source: mount.hostPath, options: options))
         }
         // A mount must come after the one it lies in.
-        func depth(_ mount: Mount) -> Int { mount.destination.split(separator: "/").count }
+        func depth(_ mount: Mount) -> Int { mount.destination.cleanPath.utf8.count { $0 == UInt8(ascii: "/") } }
         let order = mounts.enumerated().sorted { (depth($0.element), $0.offset) < (depth($1.element), $1.offset) }
         mounts = order.map(\.element)
     }

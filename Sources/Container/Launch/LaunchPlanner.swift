@@ -46,8 +46,12 @@ public struct LaunchPlanner {
     public static func plan(
         _ spec: RuntimeSpec, host: HostFacts, options: Options = Options()
     ) throws(PlanError) -> LaunchPlan {
+        var cleaned = spec
+        for (index, mount) in spec.mounts.enumerated() {
+            cleaned.mounts[index].destination = mount.destination.cleanPath
+        }
         var planner = LaunchPlanner(
-            spec: spec, linux: spec.linux ?? RuntimeSpec.Linux(), host: host, options: options)
+            spec: cleaned, linux: spec.linux ?? RuntimeSpec.Linux(), host: host, options: options)
         planner.problems = spec.problems()
         planner.planContainer()
         if !planner.problems.isEmpty { throw PlanError(planner.problems) }

@@ -159,9 +159,6 @@ extension RuntimeSpec.Mount {
         if destination.utf8.contains(0) {
             found.append(JSONError(path: "\(path).destination", message: "contains NUL"))
         }
-        if destination.split(separator: "/").contains("..") {
-            found.append(JSONError(path: "\(path).destination", message: "\"\(destination)\" contains \"..\""))
-        }
         found += RuntimeSpec.problems(of: uidMappings, path: "\(path).uidMappings")
         found += RuntimeSpec.problems(of: gidMappings, path: "\(path).gidMappings")
         if uidMappings.isEmpty != gidMappings.isEmpty {

@@ -41,6 +41,7 @@ public struct RuntimeSpec: Sendable, Equatable {
 
     /// One mount, in the order it is made.
     public struct Mount: Sendable, Equatable {
+        /// Where it is made is its ``StringProtocol/cleanPath``.
         public var destination: String
         public var type: String?
         public var source: String?
