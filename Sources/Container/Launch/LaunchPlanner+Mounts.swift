@@ -4,13 +4,11 @@ extension LaunchPlanner {
     mutating func planMount(_ mount: RuntimeSpec.Mount, path: String) {
         let options = MountOptions(mount.options)
         if options.isRemount { return planRemount(mount, options, path: path) }
-        if mount.destination.split(separator: "/").allSatisfy({ $0 == "." }) {
+        if mount.destination == "/" {
             return object("\(path).destination", "is the container's root itself; name another directory in root.path")
         }
         checkPropagation(options, path: path)
-        if options.isBind || mount.type == "bind" || mount.type == "none" {
-            return planBind(mount, options, path: path)
-        }
+        if options.binds(type: mount.type) { return planBind(mount, options, path: path) }
         guard let type = mount.type, !type.isEmpty else {
             return object("\(path).type", "is missing, and no option says bind")
         }

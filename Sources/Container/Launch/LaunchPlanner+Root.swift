@@ -67,26 +67,21 @@ extension LaunchPlanner {
     ]
 
     private mutating func planDevices() {
-        let isHostDev = spec.mounts.contains { $0.destination == "/dev" && $0.type == "bind" }
-        if isHostDev {
-            // A /dev that was bound in is the host's business, not to be written to.
-            for index in linux.devices.indices {
-                object("linux.devices[\(index)]", "cannot be made in a /dev that is bound from the host")
-            }
-            return
-        }
-        let named = Set(linux.devices.map(\.path))
-        for device in Self.standard where !named.contains("/dev/\(device.name)") {
+        // A /dev that was bound in is the host's business, not to be written to: it has its devices already, which engines name
+        // all the same, for their rules.
+        let isBound = spec.mounts.contains { $0.destination == "/dev" && MountOptions($0.options).binds(type: $0.type) }
+        let named = Set(linux.devices.map(\.path.cleanPath))
+        for device in Self.standard where !isBound && !named.contains("/dev/\(device.name)") {
             addDevice(DeviceNode(path: "/dev/\(device.name)", major: device.major, minor: device.minor))
         }
-        for device in linux.devices {
+        for device in linux.devices where !isBound || !device.path.cleanPath.hasPrefix("/dev/") {
             addDevice(
                 DeviceNode(
                     path: device.path, type: device.type == "u" ? "c" : device.type,
                     major: UInt32(clamping: device.major ?? 0), minor: UInt32(clamping: device.minor ?? 0),
                     mode: device.fileMode.map { $0 & 0o7777 } ?? 0o666, uid: device.uid ?? 0, gid: device.gid ?? 0))
         }
-        for (name, target) in Self.links { add(.link(path: "/dev/\(name)", target: target)) }
+        for (name, target) in Self.links where !isBound { add(.link(path: "/dev/\(name)", target: target)) }
     }
 
     /// A device node, or where the kernel allows none to be made the host's own, shown at the same path.

@@ -26,6 +26,9 @@ struct MountOptions {
         for option in options { apply(option) }
     }
 
+    /// Whether a mount of this type with these options shows a directory or file of the host.
+    func binds(type: String?) -> Bool { !isRemount && (isBind || type == "bind" || type == "none") }
+
     private mutating func apply(_ option: String) {
         switch MountOption.table[option] {
         case .attribute(let bits, true): attributes.apply(set: bits)

@@ -34,7 +34,8 @@ struct BundleNeeds {
         if let root = spec.root { look("root.path", absolute(root.path)) }
         for (index, mount) in spec.mounts.enumerated() {
             let options = MountOptions(mount.options)
-            if options.isBind || mount.type == "bind" {
+            if options.isRemount { continue }
+            if options.binds(type: mount.type) {
                 if let source = mount.source { look("mounts[\(index)].source", absolute(source)) }
             } else if let type = mount.type, type != "cgroup", type != "cgroup2", !host.fileSystems.contains(type) {
                 items.append(

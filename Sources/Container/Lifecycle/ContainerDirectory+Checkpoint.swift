@@ -193,9 +193,9 @@ extension ContainerDirectory {
         _ spec: RuntimeSpec, bundle: String = "/", seenBy pid: Int32? = nil
     ) -> [(target: String, source: String)] {
         var found: [(target: String, source: String)] = []
-        for mount in spec.mounts where MountOptions(mount.options).isBind || mount.type == "bind" {
+        for mount in spec.mounts where MountOptions(mount.options).binds(type: mount.type) {
             let source = mount.source ?? ""
-            found.append((mount.destination, source.hasPrefix("/") ? source : "\(bundle)/\(source)"))
+            found.append((mount.destination.cleanPath, source.hasPrefix("/") ? source : "\(bundle)/\(source)"))
         }
         for path in spec.linux?.maskedPaths ?? [] {
             // Directories are masked by a file system that is in the image.

@@ -38,6 +38,56 @@ import Testing
                 .recursiveAttributes.words == words)
     }
 
+    @Test(
+        "below a /dev that is bound from the host no node and no link is made, however the mount is written",
+        arguments: [
+            ("/dev", "bind", ["rbind"]), ("/dev", "bind", []), ("/dev", "none", ["rbind"]),
+            ("/dev", nil, ["bind", "ro"]), ("/dev/", "bind", ["rbind"]), ("dev", "none", ["bind"]),
+            ("//dev/.", nil, ["rbind"]), ("/x/../dev", "bind", ["rbind"]),
+        ] as [(String, String?, [String])])
+    func boundDev(_ destination: String, _ type: String?, _ options: [String]) throws {
+        var spec = LaunchFixture.spec("true")
+        spec.mounts = [.init(destination: destination, type: type, source: "/dev", options: options)]
+        spec.linux?.devices = [
+            .init(type: "c", path: "/dev/fuse", major: 10, minor: 229),
+            .init(type: "c", path: "//dev/./kmsg", major: 1, minor: 11),
+            .init(type: "c", path: "/foo/dev/fuse", major: 10, minor: 229),
+        ]
+        func made(_ plan: LaunchPlan) -> [String] {
+            plan.steps.compactMap {
+                switch $0 {
+                case .node(let node): node.path
+                case .bind(let bind) where bind.device != nil: bind.target
+                case .link(let path, _): path
+                default: nil
+                }
+            }
+        }
+        #expect(made(try LaunchPlanner.plan(spec, host: LaunchPlanTests.host)) == ["/foo/dev/fuse"])
+        let inside = LaunchFixture.inUserNamespace(spec)
+        #expect(made(try LaunchPlanner.plan(inside, host: LaunchPlanTests.host)) == ["/foo/dev/fuse"])
+        spec.mounts[0].options = ["remount", "ro"]
+        #expect(made(try LaunchPlanner.plan(spec, host: LaunchPlanTests.host)).contains("/dev/fuse"))
+    }
+
+    @Test("mount points are made where their text leads, and mounts of one point are known for that")
+    func cleanDestinations() throws {
+        var spec = LaunchFixture.spec("true")
+        spec.mounts = [
+            .init(destination: "/a/../b", type: "tmpfs", options: ["ro"]),
+            .init(destination: "b/.", type: "tmpfs", options: ["remount", "ro"]),
+            .init(destination: "/../proc/", type: "proc"),
+        ]
+        let plan = try LaunchPlanner.plan(spec, host: LaunchPlanTests.host)
+        #expect(system(plan, at: "/b")?.isFinishedLater == true && system(plan, at: "/proc")?.isStrict == true)
+        #expect(!plan.steps.contains(.mountReadOnly("/b")), "the remount has made it read-only")
+        for root in ["/", "/..", "a/..", "."] {
+            spec.mounts[0].destination = root
+            let error = #expect(throws: PlanError.self) { try LaunchPlanner.plan(spec, host: LaunchPlanTests.host) }
+            #expect(error?.problems.map(\.path) == ["mounts[0].destination"])
+        }
+    }
+
     @Test("what has no meaning of its own is the file system's, with its value")
     func data() {
         let options = MountOptions(["size=4k", "mode=755", "nr_inodes=", "newinstance", "context=a=b"])

@@ -274,6 +274,19 @@ struct MountTests {
         #expect(error?.description.contains("directory") == true, "\(String(describing: error))")
     }
 
+    @Test("a directory of the host that is bound over /dev stays as it is")
+    func boundDev() throws {
+        let source = try directory("devices")
+        try check(mknod("\(source)/null", S_IFCHR | 0o666, 0x103) < 0 ? -errno : 0, "create a node")
+        let lines = try run("ls /dev") {
+            $0.mounts.removeAll { $0.destination.hasPrefix("/dev") }
+            $0.mounts.append(.init(destination: "/x/../dev/", type: "none", source: source, options: ["rbind"]))
+            $0.linux?.devices = [.init(type: "c", path: "/dev/zero", major: 1, minor: 5)]
+        }
+        #expect(lines == ["null"])
+        #expect(try File.list(source) == ["null"])
+    }
+
     @Test("a new file system shows its owners through mappings of its own")
     func idMappedTmpfs() throws {
         let map = [RuntimeSpec.IDMap(containerID: 0, hostID: 7, size: 1000)]
