@@ -36,12 +36,35 @@ int mlr_hold_namespaces(struct mlr_holder *holder, uint64_t kinds) {
     return 0;
 }
 
+/* What is left of a process until it is waited for still tells of its user namespace, so that none has to live in it. */
+int mlr_hold_user_namespace(struct mlr_holder *holder, int descriptor) {
+    uint64_t all = ~0ULL, before;
+    int pidfd = -1;
+    struct kernel_clone_arguments arguments = {.flags = CLONE_PIDFD, .pidfd = (uintptr_t)&pidfd};
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+    long child = syscall(SYS_clone3, &arguments, sizeof arguments);
+    int failure = errno;
+    if (child == 0) {
+        // Its memory is a copy of the caller's, which processes of that namespace must not look into.
+        bool entered = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && setns(descriptor, CLONE_NEWUSER) == 0;
+        syscall(SYS_exit_group, entered ? 0 : errno);
+    }
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+    if (child < 0) return -failure;
+    *holder = (struct mlr_holder){.pid = (int)child, .pidfd = pidfd};
+    siginfo_t end = {0};
+    while (syscall(SYS_waitid, P_PIDFD, pidfd, &end, WEXITED | WNOWAIT | __WALL, NULL) < 0 && errno == EINTR) {}
+    if (end.si_code == CLD_EXITED && end.si_status == 0) return 0;
+    mlr_release_namespaces(holder);
+    return end.si_code == CLD_EXITED ? -end.si_status : -ESRCH;
+}
+
 void mlr_release_namespaces(struct mlr_holder *holder) {
     siginfo_t information;
     syscall(SYS_pidfd_send_signal, holder->pidfd, SIGKILL, NULL, 0);
-    while (syscall(SYS_waitid, P_PIDFD, holder->pidfd, &information, WEXITED, NULL) < 0 && errno == EINTR) {}
+    while (syscall(SYS_waitid, P_PIDFD, holder->pidfd, &information, WEXITED | __WALL, NULL) < 0 && errno == EINTR) {}
     close(holder->pidfd);
-    munmap(holder->stack, STACK_SIZE);
+    if (holder->stack) munmap(holder->stack, STACK_SIZE);
 }
 
 /* struct pidfd_info of Linux 6.15, whose header this may be built without. */

@@ -185,6 +185,8 @@ struct mlr_holder {
     void *stack;
 };
 int mlr_hold_namespaces(struct mlr_holder *holder, uint64_t kinds);
+/* The same with a user namespace that is there; the process has ended, and only /proc shows it. */
+int mlr_hold_user_namespace(struct mlr_holder *holder, int descriptor);
 void mlr_release_namespaces(struct mlr_holder *holder);
 
 /* Makes a mount namespace that holds an empty read-only directory with /dev/null in it, and returns it open, or -errno.

@@ -7,7 +7,7 @@ public struct LaunchPlan: Sendable, Equatable {
     public var created: [RuntimeSpec.Namespace.Kind]
     /// Namespaces joined before the clone, in this order.
     public var joined: [RuntimeSpec.Namespace]
-    /// Ids of a new user namespace; the launching process writes them.
+    /// Ids of the user namespace: the launching process writes those of a new one, and one that is joined must have them.
     public var uidMappings: [RuntimeSpec.IDMap]
     /// As ``uidMappings``, of groups.
     public var gidMappings: [RuntimeSpec.IDMap]

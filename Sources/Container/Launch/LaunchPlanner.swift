@@ -115,12 +115,10 @@ public struct LaunchPlanner {
         let joined = linux.namespaces.filter { $0.path != nil && $0.kind != .cgroup }
         // The user namespace last: with it go the rights over namespaces that belong to the host's.
         plan.joined = joined.filter { $0.kind != .user } + joined.filter { $0.kind == .user }
-        if creates(.user) {
-            plan.uidMappings = linux.uidMappings
-            plan.gidMappings = linux.gidMappings
-            if !host.userNamespaces {
-                object("linux.namespaces", "this host allows no user namespace (sysctl user.max_user_namespaces)")
-            }
+        plan.uidMappings = linux.uidMappings
+        plan.gidMappings = linux.gidMappings
+        if creates(.user), !host.userNamespaces {
+            object("linux.namespaces", "this host allows no user namespace (sysctl user.max_user_namespaces)")
         }
         if creates(.time) { add(.timeNamespace(linux.timeOffsets)) }
         if has(.user) {

@@ -108,6 +108,9 @@ final class PlayerProgram {
             )
         }
         try refuseOwn(opened.rawValue, namespace)
+        if namespace.kind == .user {
+            try UserNamespace.refuseOtherMappings(request.plan, of: opened.rawValue, path)
+        }
         joins.append(mlr_join(descriptor: keep(opened), kinds: UInt32(namespace.kind.cloneFlag)))
     }
 

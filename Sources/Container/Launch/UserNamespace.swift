@@ -27,6 +27,56 @@ public enum UserNamespace {
         return SharedDescriptor(try File.open("/proc/\(holder.pid)/ns/mnt", O_RDONLY))
     }
 
+    /// The mappings of a user namespace that is there, with the ids that this process knows on their outer side.
+    static func mappings(
+        of namespace: Int32
+    ) throws(SystemError) -> (uid: [RuntimeSpec.IDMap], gid: [RuntimeSpec.IDMap]) {
+        var holder = mlr_holder()
+        try check(mlr_hold_user_namespace(&holder, namespace), "enter a user namespace")
+        defer { mlr_release_namespaces(&holder) }
+        return (try read("/proc/\(holder.pid)/uid_map"), try read("/proc/\(holder.pid)/gid_map"))
+    }
+
+    private static func read(_ path: String) throws(SystemError) -> [RuntimeSpec.IDMap] {
+        try File.readText(path).split(separator: "\n").compactMap { line in
+            let numbers = line.split(separator: " ").compactMap { UInt32($0) }
+            return numbers.count == 3
+                ? .init(containerID: numbers[0], hostID: numbers[1], size: numbers[2]) : nil
+        }
+    }
+
+    /// A namespace that is joined has its mappings already. Callers that know of it name them again; others would not come true.
+    static func refuseOtherMappings(_ plan: LaunchPlan, of namespace: Int32, _ path: String) throws(LaunchError) {
+        if plan.uidMappings.isEmpty, plan.gidMappings.isEmpty { return }
+        let present: (uid: [RuntimeSpec.IDMap], gid: [RuntimeSpec.IDMap])
+        do throws(SystemError) { present = try mappings(of: namespace) } catch {
+            throw .step(.join(.init(.user, path: path)), error.errno, detail: "")
+        }
+        for (name, asked, present) in [
+            ("uidMappings", plan.uidMappings, present.uid), ("gidMappings", plan.gidMappings, present.gid),
+        ] where !asked.isEmpty && ranges(asked) != ranges(present) {
+            let list = text(present).split(separator: "\n").joined(separator: ", ")
+            throw .setting(
+                path: "linux.\(name)",
+                "are not those of the user namespace \(path), which is joined (\(list)); leave them out, or name these")
+        }
+    }
+
+    /// In one order, and those that go on where another ends as one with it: whoever made the namespace may have written them
+    /// otherwise.
+    private static func ranges(_ mappings: [RuntimeSpec.IDMap]) -> [[UInt64]] {
+        var ranges: [[UInt64]] = []
+        for map in mappings.sorted(by: { $0.containerID < $1.containerID }) {
+            let (inner, outer, size) = (UInt64(map.containerID), UInt64(map.hostID), UInt64(map.size))
+            if let last = ranges.last, last[0] + last[2] == inner, last[1] + last[2] == outer {
+                ranges[ranges.count - 1][2] += size
+            } else {
+                ranges.append([inner, outer, size])
+            }
+        }
+        return ranges
+    }
+
     /// Sets the mappings of a new user namespace (user_namespaces(7)) through a process in it.
     static func map(
         process pid: Int32, uid: [RuntimeSpec.IDMap], gid: [RuntimeSpec.IDMap]

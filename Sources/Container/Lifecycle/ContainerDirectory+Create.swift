@@ -304,6 +304,7 @@ extension ContainerDirectory {
         func hostID(_ mappings: [RuntimeSpec.IDMap]) -> UInt32 {
             mappings.first { $0.containerID == 0 }?.hostID ?? 0
         }
+        // Where a user namespace is joined these are its own, or the launch fails. Without them the mode lets its root open the FIFO.
         let linux = spec.linux
         do throws(SystemError) {
             try StartGate.make(

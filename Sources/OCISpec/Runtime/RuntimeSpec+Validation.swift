@@ -47,8 +47,11 @@ extension RuntimeSpec {
         if newUser, linux.uidMappings.isEmpty || linux.gidMappings.isEmpty {
             object("namespaces", "a new user namespace needs linux.uidMappings and linux.gidMappings")
         }
-        if !linux.timeOffsets.isEmpty, !has(.time) {
-            object("timeOffsets", "needs a time namespace in linux.namespaces")
+        if !linux.timeOffsets.isEmpty {
+            if !has(.time) { object("timeOffsets", "needs a time namespace in linux.namespaces") }
+            if linux.namespaces.contains(where: { $0.kind == .time && $0.path != nil }) {
+                object("timeOffsets", "is for a new time namespace, and linux.namespaces joins one that has its own")
+            }
         }
         for clock in linux.timeOffsets.keys.sorted() where clock != "monotonic" && clock != "boottime" {
             object("timeOffsets.\(clock)", "is no clock (monotonic, boottime)")

@@ -100,6 +100,41 @@ struct NamespaceTests {
         }
     }
 
+    @Test("mappings beside a user namespace that is joined are its own, however they are written, or refused")
+    func mappingsOfJoined() throws {
+        let host = try sleeper()
+        defer { _ = try? host.kill() }
+        var spec = LaunchFixture.spec("id -u; cat /proc/self/uid_map")
+        spec.hostname = nil
+        spec.linux?.namespaces = [.init(.mount)]
+        for kind in [.user, .ipc, .uts, .network, .pid] as [RuntimeSpec.Namespace.Kind] {
+            spec.linux?.namespaces.append(.init(kind, path: "/proc/\(host.pid)/ns/\(kind.link)"))
+        }
+        func outcome(_ uid: [RuntimeSpec.IDMap], _ gid: [RuntimeSpec.IDMap]) throws -> LaunchFixture.Outcome {
+            spec.linux?.uidMappings = uid
+            spec.linux?.gidMappings = gid
+            return try fixture.run(spec)
+        }
+        let whole = [RuntimeSpec.IDMap(containerID: 0, hostID: 200_000, size: 65536)]
+        let parts = [
+            RuntimeSpec.IDMap(containerID: 1000, hostID: 201_000, size: 64536),
+            .init(containerID: 0, hostID: 200_000, size: 1000),
+        ]
+        for (uid, gid) in [(whole, whole), (parts, whole), (whole, [])] {
+            let outcome = try outcome(uid, gid)
+            #expect(outcome.status == .exited(0) && outcome.lines.first == "0", "\(outcome.error)")
+        }
+        let others = [RuntimeSpec.IDMap(containerID: 0, hostID: 300_000, size: 65536)]
+        for (uid, gid, name) in [(others, whole, "uid"), (whole, others, "gid"), (whole, [parts[0]], "gid")] {
+            let error = #expect(throws: LaunchError.self) { try outcome(uid, gid) }
+            #expect(error?.description.hasPrefix("linux.\(name)Mappings: ") == true, "\(String(describing: error))")
+            #expect(error?.description.contains("0 200000 65536") == true)
+        }
+        let namespace = SharedDescriptor(try File.open("/proc/\(host.pid)/ns/user", O_RDONLY))
+        let own = try withExtendedLifetime(namespace) { try UserNamespace.mappings(of: namespace.rawValue) }
+        #expect(own.uid == whole && own.gid == whole)
+    }
+
     @Test("a path to a namespace of another kind, or to none, is refused by the field that names it")
     func wrongKind() throws {
         for (path, said) in [("/proc/self/ns/net", "a network namespace"), ("/etc/passwd", "no ipc namespace")] {
