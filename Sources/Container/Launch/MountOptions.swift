@@ -90,6 +90,8 @@ public enum MountOption: Sendable, Equatable {
     public static let table: [String: MountOption] = {
         var table: [String: MountOption] = [
             "defaults": .nothing, "silent": .nothing, "loud": .nothing,
+            // Not "relatime" leaves what else is said of access times, and else the kernel's default, which is that.
+            "norelatime": .nothing, "rnorelatime": .nothing,
             "bind": .bind(recursive: false), "rbind": .bind(recursive: true),
             "idmap": .idMap(recursive: false), "ridmap": .idMap(recursive: true),
             "sync": .superblock(isChange: true), "async": .superblock(isChange: false),
@@ -118,7 +120,7 @@ public enum MountOption: Sendable, Equatable {
         ("strictatime", UInt64(MLR_MOUNT_ATTR_STRICTATIME), true),
         ("nostrictatime", UInt64(MLR_MOUNT_ATTR_STRICTATIME), false),
         // The kernel's default access time mode is the absence of the others.
-        ("relatime", UInt64(MLR_MOUNT_ATTR__ATIME), false), ("norelatime", UInt64(MLR_MOUNT_ATTR__ATIME), false),
+        ("relatime", UInt64(MLR_MOUNT_ATTR__ATIME), false),
         ("nodiratime", UInt64(MLR_MOUNT_ATTR_NODIRATIME), true),
         ("diratime", UInt64(MLR_MOUNT_ATTR_NODIRATIME), false),
         ("nosymfollow", UInt64(MLR_MOUNT_ATTR_NOSYMFOLLOW), true),

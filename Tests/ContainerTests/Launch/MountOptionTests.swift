@@ -28,7 +28,9 @@ import Testing
             (["nosuid", "suid"], ["suid"]), (["noatime"], ["noatime"]), (["noatime", "relatime"], ["relatime"]),
             (["strictatime", "atime"], ["strictatime"]), (["noatime", "atime"], ["relatime"]),
             (["atime"], ["relatime"]),
-            (["noatime", "nostrictatime"], ["noatime"]), (["nodiratime", "diratime"], ["diratime"]),
+            (["noatime", "nostrictatime"], ["noatime"]), (["noatime", "norelatime"], ["noatime"]),
+            (["norelatime", "noatime"], ["noatime"]), (["strictatime", "norelatime"], ["strictatime"]),
+            (["norelatime"], []), (["nodiratime", "diratime"], ["diratime"]),
             (["nosymfollow"], ["nosymfollow"]), (["symfollow"], ["symfollow"]), (["defaults", "silent", "loud"], []),
         ])
     func attributes(_ options: [String], _ words: [String]) {
