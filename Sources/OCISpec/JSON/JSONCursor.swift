@@ -7,10 +7,27 @@ public struct JSONCursor: Sendable {
     /// Where this is, such as `layers[2].digest`; empty for the document itself.
     public let path: String
 
+    private let refusesNUL: Bool
+
     /// A place to read from; `path` is said in errors.
-    public init(_ value: JSON, path: String = "") {
+    public init(_ value: JSON, path: String = "") { self.init(value, path, refusesNUL: false) }
+
+    private init(_ value: JSON, _ path: String, refusesNUL: Bool) {
         self.value = value
         self.path = path
+        self.refusesNUL = refusesNUL
+    }
+
+    /// The same place, where no text may have a NUL in it, nor any place within: of what follows one the kernel would not know.
+    public var refusingNUL: JSONCursor { JSONCursor(value, path, refusesNUL: true) }
+
+    private func place(_ value: JSON, _ path: String) -> JSONCursor {
+        JSONCursor(value, path, refusesNUL: refusesNUL)
+    }
+
+    private func hasNUL(_ text: String) -> Bool {
+        // Without the buffer it would be looked through character by character.
+        text.utf8.withContiguousStorageIfAvailable { $0.contains(0) } ?? text.utf8.contains(0)
     }
 
     /// An error about this place.
@@ -32,7 +49,7 @@ public struct JSONCursor: Sendable {
     public func optional(_ name: String) throws(JSONError) -> JSONCursor? {
         guard case .object(let object) = value else { throw mismatch("an object") }
         guard let member = object[name], !member.isNull else { return nil }
-        return JSONCursor(member, path: inner(name))
+        return place(member, inner(name))
     }
 
     private func inner(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
@@ -40,6 +57,7 @@ public struct JSONCursor: Sendable {
     /// This value, which must be a string.
     public func string() throws(JSONError) -> String {
         guard case .string(let text) = value else { throw mismatch("a string") }
+        if refusesNUL, hasNUL(text) { throw failure("contains NUL") }
         return text
     }
 
@@ -75,13 +93,16 @@ public struct JSONCursor: Sendable {
     /// The elements of this value, which must be an array.
     public func elements() throws(JSONError) -> [JSONCursor] {
         guard case .array(let elements) = value else { throw mismatch("an array") }
-        return elements.enumerated().map { JSONCursor($1, path: "\(path)[\($0)]") }
+        return elements.enumerated().map { place($1, "\(path)[\($0)]") }
     }
 
     /// The members of this value, which must be an object, in the order they were written.
     public func members() throws(JSONError) -> [(name: String, cursor: JSONCursor)] {
         guard case .object(let object) = value else { throw mismatch("an object") }
-        return object.members.map { ($0.name, JSONCursor($0.value, path: inner($0.name))) }
+        if refusesNUL, object.members.contains(where: { hasNUL($0.name) }) {
+            throw failure("has a member whose name contains NUL")
+        }
+        return object.members.map { ($0.name, place($0.value, inner($0.name))) }
     }
 
     /// Every element through one reader.

@@ -154,6 +154,7 @@ extension RuntimeSpec {
 
 extension RuntimeSpec.Process {
     public init(_ cursor: JSONCursor) throws(JSONError) {
+        let cursor = cursor.refusingNUL
         terminal = try cursor.optional("terminal")?.bool() ?? false
         consoleSize = try cursor.optional("consoleSize", RuntimeSpec.ConsoleSize.init)
         user = try cursor.optional("user", RuntimeSpec.User.init) ?? RuntimeSpec.User()

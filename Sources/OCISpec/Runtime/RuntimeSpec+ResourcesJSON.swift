@@ -1,6 +1,7 @@
 extension RuntimeSpec.Resources {
     /// Also reads the document of `update --resources`.
     public init(_ cursor: JSONCursor) throws(JSONError) {
+        let cursor = cursor.refusingNUL
         devices = try cursor.list("devices", DeviceRule.init)
         memory = try cursor.optional("memory", Memory.init)
         cpu = try cursor.optional("cpu", CPU.init)

@@ -121,6 +121,7 @@ extension RuntimeSpec.Process {
         for (index, text) in env.enumerated() {
             if text.utf8.contains(0) { object("env[\(index)]", "contains NUL") }
             if !text.contains("=") { object("env[\(index)]", "\"\(text)\" is not of the form NAME=VALUE") }
+        if cwd.utf8.contains(0) { object("cwd", "contains NUL") }
         }
         for (index, limit) in rlimits.enumerated() {
             if !RuntimeSpec.ResourceLimit.numbers.keys.contains(limit.type) {

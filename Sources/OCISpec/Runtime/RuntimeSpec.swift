@@ -117,7 +117,8 @@ public struct RuntimeSpec: Sendable, Equatable {
 
 extension RuntimeSpec {
     /// Reads and checks the types of every known member; unknown members are passed over, as the specification wants.
-    public init(_ cursor: JSONCursor) throws(JSONError) {
+    public init(_ document: JSONCursor) throws(JSONError) {
+        let cursor = document.refusingNUL
         ociVersion = try cursor.required("ociVersion").string()
         root = try cursor.optional("root", Root.init)
         mounts = try cursor.list("mounts", Mount.init)
@@ -125,8 +126,10 @@ extension RuntimeSpec {
         hostname = try cursor.optional("hostname")?.string()
         domainname = try cursor.optional("domainname")?.string()
         hooks = try cursor.optional("hooks", Hooks.init)
-        annotations = try cursor.optional("annotations")?.stringMap() ?? [:]
-        linux = try cursor.optional("linux", Linux.init)
+        // No kernel sees these.
+        annotations = try document.optional("annotations")?.stringMap() ?? [:]
+        // Without it a container takes everything from whoever makes it.
+        linux = try cursor.optional("linux", Linux.init) ?? Linux()
     }
 
     public var json: JSON {
