@@ -153,7 +153,7 @@ extension ContainerDirectory {
         } catch { throw .cgroup(error) }
         if spec.process?.terminal == true { request.streams = .console(spec.process?.consoleSize) }
         var record = Self.newRecord(spec, options, made)
-        if spec.linux?.namespaces.contains(where: { $0.kind == .mount }) == false {
+        if spec.linux?.namespaces.contains(where: { $0.kind == .mount }) != true {
             do throws(SystemError) { record.mountBelow = try File.status(made.rootfs).mount_id } catch {
                 throw .system(error)
             }

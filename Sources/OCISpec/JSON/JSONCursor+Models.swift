@@ -17,6 +17,12 @@ extension JSONCursor {
         return try member.array(of: read)
     }
 
+    /// An optional string member that callers also write empty for what they do not set.
+    public func optionalText(_ name: String) throws(JSONError) -> String? {
+        guard let text = try optional(name)?.string(), !text.isEmpty else { return nil }
+        return text
+    }
+
     /// An optional integer member that fits the type asked for.
     public func optionalInteger<Number: FixedWidthInteger>(_ name: String) throws(JSONError) -> Number? {
         guard let member = try optional(name) else { return nil }

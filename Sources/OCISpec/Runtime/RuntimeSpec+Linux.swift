@@ -166,12 +166,12 @@ extension RuntimeSpec.Linux {
         netDevices = try cursor.map("netDevices", RuntimeSpec.NetworkDevice.init)
         cgroupsPath = try cursor.optional("cgroupsPath")?.string()
         resources = try cursor.optional("resources", RuntimeSpec.Resources.init)
-        rootfsPropagation = try cursor.optional("rootfsPropagation")?.string()
+        rootfsPropagation = try cursor.optionalText("rootfsPropagation")
         seccomp = try cursor.optional("seccomp", RuntimeSpec.Seccomp.init)
         sysctl = try cursor.optional("sysctl")?.stringMap() ?? [:]
         maskedPaths = try cursor.optional("maskedPaths")?.strings() ?? []
         readonlyPaths = try cursor.optional("readonlyPaths")?.strings() ?? []
-        mountLabel = try cursor.optional("mountLabel")?.string()
+        mountLabel = try cursor.optionalText("mountLabel")
         personality = try cursor.optional("personality", RuntimeSpec.Personality.init)
         intelRdt = try cursor.optional("intelRdt", RuntimeSpec.IntelRdt.init)
         memoryPolicy = try cursor.optional("memoryPolicy", RuntimeSpec.MemoryPolicy.init)

@@ -156,7 +156,11 @@ extension RuntimeSpec.Process {
     public init(_ cursor: JSONCursor) throws(JSONError) {
         let cursor = cursor.refusingNUL
         terminal = try cursor.optional("terminal")?.bool() ?? false
-        consoleSize = try cursor.optional("consoleSize", RuntimeSpec.ConsoleSize.init)
+        do throws(JSONError) { consoleSize = try cursor.optional("consoleSize", RuntimeSpec.ConsoleSize.init) } catch {
+            // Without a terminal there is nothing that it could be wrong about.
+            if terminal { throw error }
+            consoleSize = nil
+        }
         user = try cursor.optional("user", RuntimeSpec.User.init) ?? RuntimeSpec.User()
         args = try cursor.optional("args")?.strings() ?? []
         env = try cursor.optional("env")?.strings() ?? []

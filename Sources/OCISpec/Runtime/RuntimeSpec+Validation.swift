@@ -11,7 +11,6 @@ extension RuntimeSpec {
         }
         if let root, root.path.isEmpty { object("root.path", "is empty") }
         if root == nil { object("root", "is missing") }
-        if linux == nil { object("linux", "is missing") }
         if let process { found += process.problems(path: "process") }
         for (index, mount) in mounts.enumerated() { found += mount.problems(path: "mounts[\(index)]") }
         if let hooks { found += hooks.problems() }

@@ -123,8 +123,8 @@ extension RuntimeSpec {
         root = try cursor.optional("root", Root.init)
         mounts = try cursor.list("mounts", Mount.init)
         process = try cursor.optional("process", Process.init)
-        hostname = try cursor.optional("hostname")?.string()
-        domainname = try cursor.optional("domainname")?.string()
+        hostname = try cursor.optionalText("hostname")
+        domainname = try cursor.optionalText("domainname")
         hooks = try cursor.optional("hooks", Hooks.init)
         // No kernel sees these.
         annotations = try document.optional("annotations")?.stringMap() ?? [:]
