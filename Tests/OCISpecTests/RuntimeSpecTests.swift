@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Runtime specification")
 struct RuntimeSpecTests {
-    private static let complete = #"""
+    static let complete = #"""
         {"ociVersion":"1.3.0","process":{"terminal":true,"consoleSize":{"height":24,"width":80},
         "user":{"uid":1000,"gid":1000,"umask":18,"additionalGids":[5,6]},"args":["sh","-c","true"],"env":["A=b"],
         "cwd":"/srv","capabilities":{"bounding":["CAP_CHOWN"],"effective":["CAP_CHOWN"],"permitted":["CAP_CHOWN"]},

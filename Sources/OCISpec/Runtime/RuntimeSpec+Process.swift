@@ -287,7 +287,7 @@ extension RuntimeSpec.Scheduler {
 extension RuntimeSpec.IOPriority {
     public init(_ cursor: JSONCursor) throws(JSONError) {
         ioClass = try cursor.required("class").string()
-        priority = try cursor.optionalInteger("priority") ?? 0
+        priority = try cursor.required("priority").integer()
     }
 
     public var json: JSON { ["class": .string(ioClass), "priority": .integer(Int64(priority))] }

@@ -10,9 +10,11 @@ extension RuntimeSpec.Resources {
         hugepageLimits = try cursor.list("hugepageLimits", HugepageLimit.init)
         network = try cursor.optional("network", Network.init)
         rdma = try cursor.map("rdma") { device throws(JSONError) in
-            RDMA(
+            let limits = RDMA(
                 hcaHandles: try device.optionalInteger("hcaHandles"),
                 hcaObjects: try device.optionalInteger("hcaObjects"))
+            if limits == RDMA() { throw device.failure("needs hcaHandles or hcaObjects") }
+            return limits
         }
         unified = try cursor.optional("unified")?.stringMap() ?? [:]
     }
@@ -47,10 +49,17 @@ extension RuntimeSpec.Resources.DeviceRule {
     public init(_ cursor: JSONCursor) throws(JSONError) {
         allow = try cursor.required("allow").bool()
         type = try cursor.optional("type")?.string()
-        // The specification calls these integers, and callers write -1 for "all".
-        major = try cursor.optionalInteger("major").flatMap { $0 < 0 ? nil : $0 }
-        minor = try cursor.optionalInteger("minor").flatMap { $0 < 0 ? nil : $0 }
+        major = try Self.number(cursor.optional("major"))
+        minor = try Self.number(cursor.optional("minor"))
         access = try cursor.optional("access")?.string()
+    }
+
+    /// The specification calls these integers, and callers write -1 for "all".
+    private static func number(_ member: JSONCursor?) throws(JSONError) -> Int64? {
+        guard let member else { return nil }
+        let number: Int64 = try member.integer()
+        if number < -1 { throw member.failure("\(number) is no device number (-1 stands for all)") }
+        return number == -1 ? nil : number
     }
 
     public var json: JSON {
@@ -151,6 +160,7 @@ extension RuntimeSpec.Resources.WeightDevice {
         minor = try cursor.required("minor").integer()
         weight = try cursor.optionalInteger("weight")
         leafWeight = try cursor.optionalInteger("leafWeight")
+        if weight == nil, leafWeight == nil { throw cursor.failure("needs weight or leafWeight") }
     }
 
     public var json: JSON {

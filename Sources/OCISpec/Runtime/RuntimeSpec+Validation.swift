@@ -5,10 +5,12 @@ extension RuntimeSpec {
         var found: [JSONError] = []
         func object(_ path: String, _ message: String) { found.append(JSONError(path: path, message: message)) }
 
-        let version = ociVersion.split(separator: ".", maxSplits: 2)
-        if version.first != "1" || version.count < 3 {
-            object("ociVersion", "\"\(ociVersion)\" is not supported (1.0.0 to 1.3.x are)")
+        switch SpecVersion.major(of: ociVersion) {
+        case 1: break
+        case nil: object("ociVersion", "\"\(ociVersion)\" is no version such as 1.0.2 (semver.org)")
+        default: object("ociVersion", "\"\(ociVersion)\" is not supported (from 1.0.0 on all below 2.0.0 are)")
         }
+        if annotations[""] != nil { object("annotations", "has a member without a name") }
         if let root, root.path.isEmpty { object("root.path", "is empty") }
         if root == nil { object("root", "is missing") }
         if let process { found += process.problems(path: "process") }
@@ -76,6 +78,9 @@ extension RuntimeSpec {
             if KernelParameter.path(name) == "kernel/hostname", hostname != nil {
                 object("sysctl.\(name)", "is set by hostname already")
             }
+            if KernelParameter.path(name) == "kernel/domainname", let domainname, domainname != linux.sysctl[name] {
+                object("sysctl.\(name)", "is set to \"\(domainname)\" by domainname")
+            }
         }
         found += linux.netDeviceProblems(hasNetwork: has(.network))
         if let settings = linux.intelRdt { found += settings.problems() }
@@ -116,11 +121,11 @@ extension RuntimeSpec.Process {
         }
         if args.isEmpty { object("args", "is empty, so there is no command to run") }
         if !cwd.hasPrefix("/") { object("cwd", "\"\(cwd)\" is not absolute") }
+        if cwd.utf8.contains(0) { object("cwd", "contains NUL") }
         for (index, text) in args.enumerated() where text.utf8.contains(0) { object("args[\(index)]", "contains NUL") }
         for (index, text) in env.enumerated() {
             if text.utf8.contains(0) { object("env[\(index)]", "contains NUL") }
             if !text.contains("=") { object("env[\(index)]", "\"\(text)\" is not of the form NAME=VALUE") }
-        if cwd.utf8.contains(0) { object("cwd", "contains NUL") }
         }
         for (index, limit) in rlimits.enumerated() {
             if !RuntimeSpec.ResourceLimit.numbers.keys.contains(limit.type) {
@@ -141,6 +146,30 @@ extension RuntimeSpec.Process {
         if let umask = user.umask, umask > 0o7777 { object("user.umask", "\(umask) is no file mode mask") }
         if let adjustment = oomScoreAdj, !(-1000...1000).contains(adjustment) {
             object("oomScoreAdj", "\(adjustment) is not in -1000 to 1000")
+        }
+        if let scheduler {
+            found += scheduler.problems(path: path.isEmpty ? "scheduler" : "\(path).scheduler")
+        }
+        return found
+    }
+}
+
+extension RuntimeSpec.Scheduler {
+    /// What the kernel would cut to size or pass over. Zero is what callers write for what they do not set.
+    fileprivate func problems(path: String) -> [JSONError] {
+        var found: [JSONError] = []
+        func object(_ name: String, _ message: String) {
+            found.append(JSONError(path: "\(path).\(name)", message: message))
+        }
+        if let nice, policy == "SCHED_OTHER" || policy == "SCHED_BATCH", !(-20...19).contains(nice) {
+            object("nice", "\(nice) is not in -20 to 19")
+        }
+        if let priority, priority != 0, policy != "SCHED_FIFO", policy != "SCHED_RR" {
+            object("priority", "is for SCHED_FIFO and SCHED_RR, and the policy is \(policy)")
+        }
+        for (name, time) in [("runtime", runtime), ("deadline", deadline), ("period", period)]
+        where (time ?? 0) != 0 && policy != "SCHED_DEADLINE" {
+            object(name, "is for SCHED_DEADLINE, and the policy is \(policy)")
         }
         return found
     }
