@@ -22,7 +22,9 @@ public enum SealedProgram {
                 return
             }
         }
-        try check(mlr_run_copied(CommandLine.unsafeArgv, environ), "run from a sealed copy of the program, which is this user's to write (one of root's needs none)")
+        try check(
+            mlr_run_copied(CommandLine.unsafeArgv, environ),
+            "run from a sealed copy of the program, which is this user's to write (one of root's needs none)")
     }
 
     /// The file that the program was started from, also when it runs sealed.
