@@ -58,26 +58,45 @@ extension OCIVerbs {
         try File.writeAll(JSON.object(object).bytes() + [UInt8(ascii: "\n")], to: 1, path: "standard output")
     }
 
-    /// A duration as Go writes it: `5s`, `1m30s`, `250ms`.
+    /// A duration as Go writes and reads it: `5s`, `1m30s`, `1.5s`, `250ms`.
     static func nanoseconds(_ text: String) throws(UsageError) -> UInt64 {
-        let units: [String: UInt64] = [
-            "ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000,
-            "h": 3_600_000_000_000,
-        ]
+        if text == "0" { return 0 }
         var total: UInt64 = 0
         var rest = Substring(text)
-        if text == "0" { return 0 }
         repeat {
-            let digits = rest.prefix { $0.isASCII && $0.isNumber }
-            rest = rest.dropFirst(digits.count)
-            let unit = rest.prefix { !($0.isASCII && $0.isNumber) }
-            rest = rest.dropFirst(unit.count)
-            guard let number = UInt64(digits), let factor = units[String(unit)],
-                case let (product, tooLong) = number.multipliedReportingOverflow(by: factor), !tooLong,
-                case let (sum, tooMuch) = total.addingReportingOverflow(product), !tooMuch
-            else { throw UsageError("\"\(text)\" is no time: give one such as 5s, 500ms or 1m30s") }
-            total = sum
+            // What Go's type of a duration cannot hold is none.
+            guard let part = takeDuration(from: &rest), part <= UInt64(Int64.max) - total else {
+                throw UsageError("\"\(text)\" is no time: give one such as 5s, 500ms, 1.5s or 1m30s")
+            }
+            total += part
         } while !rest.isEmpty
         return total
+    }
+
+    /// One number with its unit, cut down to whole nanoseconds.
+    private static func takeDuration(from rest: inout Substring) -> UInt64? {
+        let units: [String: UInt64] = [
+            "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 1_000_000_000,
+            "m": 60_000_000_000, "h": 3_600_000_000_000,
+        ]
+        func isDigit(_ character: Character) -> Bool { character.isASCII && character.isNumber }
+        func take(while belongs: (Character) -> Bool) -> Substring {
+            let part = rest.prefix(while: belongs)
+            rest = rest.dropFirst(part.count)
+            return part
+        }
+        let whole = take(while: isDigit)
+        let hasPoint = rest.first == "."
+        if hasPoint { rest.removeFirst() }
+        // More digits than these are less than a nanosecond of any unit.
+        let fraction = hasPoint ? take(while: isDigit).prefix(18) : ""
+        let scale = fraction.reduce(UInt64(1)) { scale, _ in scale * 10 }
+        guard !whole.isEmpty || !fraction.isEmpty, let number = UInt64("0" + whole),
+            let parts = UInt64("0" + fraction), let unit = units[String(take { !isDigit($0) && $0 != "." })],
+            case let (product, tooLong) = number.multipliedReportingOverflow(by: unit), !tooLong,
+            case let (sum, tooMuch) = product.addingReportingOverflow(
+                scale.dividingFullWidth(unit.multipliedFullWidth(by: parts)).quotient), !tooMuch
+        else { return nil }
+        return sum
     }
 }

@@ -164,7 +164,12 @@ import Testing
         #expect(try OCIVerbs.nanoseconds("5s") == 5_000_000_000)
         #expect(try OCIVerbs.nanoseconds("1m30s") == 90_000_000_000)
         #expect(try OCIVerbs.nanoseconds("250ms") == 250_000_000)
-        for text in ["", "5", "s", "-5s", "5x", "99999999999h"] {
+        #expect(try OCIVerbs.nanoseconds("1.5s") == 1_500_000_000)
+        #expect(try OCIVerbs.nanoseconds("1h0m0.25s") == 3_600_250_000_000)
+        #expect(try OCIVerbs.nanoseconds("1.5µs") == 1_500 && OCIVerbs.nanoseconds("1.5μs") == 1_500)
+        #expect(try OCIVerbs.nanoseconds("0.999999999999999999999h") == 3_599_999_999_999)
+        #expect(try OCIVerbs.nanoseconds(".5s") == 500_000_000 && OCIVerbs.nanoseconds("2.s") == 2_000_000_000)
+        for text in ["", "5", "s", "-5s", "5x", "99999999999h", "2562048h", ".s", ".", "1.5", "1..5s", "1.5.5s"] {
             #expect(throws: UsageError.self, "\(text)") { try OCIVerbs.nanoseconds(text) }
         }
         #expect(try OCIVerbs.bytes("512M") == 512 << 20)

@@ -269,7 +269,7 @@ extension Integration {
                 """
                 oci run -d one
                 oci events --stats one | python3 -c 'import json,sys; e=json.load(sys.stdin); print(e["type"], e["id"], e["data"]["cpu"]["usage"]["total"] >= 0, sorted(e["data"]))'
-                oci events --interval 100ms one >stream &
+                oci events --interval 0.1s one >stream &
                 sleep 1; oci kill one KILL; wait $!; echo "stream $?"
                 python3 -c 'import json; l=[json.loads(x) for x in open("stream")]; print(len(l) > 2, {x["type"] for x in l})'
                 oci events --stats one; echo "stopped $?"
