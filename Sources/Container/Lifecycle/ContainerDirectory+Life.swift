@@ -14,7 +14,9 @@ extension ContainerDirectory {
         }
         let status = try status(record, process: process)
         guard status == .created else {
-            throw .wrongState(id, verb: "start", status: status, remedy: "it has been started already")
+            throw .wrongState(
+                id, verb: "start", status: status,
+                remedy: status == .paused ? "resume it first" : "it has been started already")
         }
         let spec = try spec(id)
         guard let program = spec.process?.args.first else {

@@ -79,13 +79,19 @@ public struct ContainerDirectory: Sendable {
     ) throws(ContainerError) -> ContainerState.Status {
         if record.pid == 0 { return .creating }
         if process == nil { return .stopped }
+        let waits = try hasNotExecuted(record)
+        // One that waits for its start may stand still too.
+        do throws(CgroupError) { if try record.cgroup.isPaused() { return .paused } } catch { throw .cgroup(error) }
+        return waits ? .created : .running
+    }
+
+    /// Whether the container's process is still the runtime's own.
+    func hasNotExecuted(_ record: ContainerRecord) throws(ContainerError) -> Bool {
         do throws(SystemError) {
             // The gate stays if whoever let the container go was cut off before removing it.
-            if try File.isThere(gate(record.id)), try !ProcessFacts.hasExecuted(record.pid) { return .created }
+            guard try File.isThere(gate(record.id)) else { return false }
+            return try !ProcessFacts.hasExecuted(record.pid)
         } catch { throw .system(error) }
-        do throws(CgroupError) { return try record.cgroup.isPaused() ? .paused : .running } catch {
-            throw .cgroup(error)
-        }
     }
 
     func cgroup(_ record: ContainerRecord, to verb: String) throws(ContainerError) -> ContainerCgroup {

@@ -58,6 +58,22 @@ extension Integration {
             #expect(outcome.errors.contains("container not running"), "\(outcome)")
         }
 
+        @Test("a created container that is paused says so, is not started before it goes on, and then is")
+        func pauseOfCreated() throws {
+            let outcome = try run(
+                """
+                oci create one >/dev/null
+                oci pause one; oci state one | grep -o '"paused"'
+                timeout 20 "$RUNTIME" --root "$D/state" start one; echo "start $?"
+                oci resume one; oci state one | grep -o '"status": "created"'
+                oci start one; oci state one | grep -o '"running"'
+                oci delete -f one
+                """)
+            #expect(
+                outcome.lines == ["\"paused\"", "start 1", "\"status\": \"created\"", "\"running\""], "\(outcome)")
+            #expect(outcome.errors.contains("it is paused; resume it first"), "\(outcome)")
+        }
+
         @Test("on a host with many mounts containers begin without them, unless a hook may add to theirs")
         func manyMounts() throws {
             let outcome = try run(
