@@ -6,14 +6,12 @@ public import OCISpec
 public struct ExecRequest: Sendable {
     /// The container's first process, whose namespaces are joined.
     public var container: ContainerProcess
-    /// Namespaces that were made for the container, which are not looked up.
-    public var made: Set<RuntimeSpec.Namespace.Kind> = []
+    /// The container's configuration, of which its namespaces and its system call filter are the further process's too.
+    public var linux: RuntimeSpec.Linux
     /// What this host can do; ``HostFacts/discover()`` tells.
     public var host: HostFacts
     /// What to run; user, capabilities and the rest are as in a container's own `process`.
     public var process: RuntimeSpec.Process
-    /// The filter of system calls; nil for none.
-    public var seccomp: RuntimeSpec.Seccomp?
     /// The container's cgroup2 directory, or one below it.
     public var cgroup: SharedDescriptor?
     /// What the program gets as standard input, output and error.
@@ -24,7 +22,8 @@ public struct ExecRequest: Sendable {
     public var listening: ListeningSockets?
     /// A directory for compiled seccomp programs; nil compiles anew.
     public var seccompCache: String?
-    /// ``seccomp`` as ``SeccompFilter/compile(_:cache:)`` made it, if that was done already: then no rules are needed there.
+    /// The filter as ``SeccompFilter/compile(_:cache:)`` made it, if that was done already: then no rules are needed in
+    /// ``linux``.
     public var seccompProgram: [UInt8]?
     /// Runs in the caller once the process waits in the container; what it throws ends the launch.
     public var whenCreated: (@Sendable (ContainerProcess) throws(LaunchError) -> Void)?
@@ -34,15 +33,15 @@ public struct ExecRequest: Sendable {
     public var state: ContainerState?
 
     public init(
-        container: ContainerProcess, host: HostFacts, process: RuntimeSpec.Process, seccomp: RuntimeSpec.Seccomp? = nil,
+        container: ContainerProcess, linux: RuntimeSpec.Linux?, host: HostFacts, process: RuntimeSpec.Process,
         cgroup: SharedDescriptor? = nil, streams: LaunchRequest.Streams = .inherited,
         extraDescriptors: [SharedDescriptor] = [], seccompCache: String? = nil, keyring: String? = nil
     ) {
         self.keyring = keyring
         self.container = container
+        self.linux = linux ?? .init()
         self.host = host
         self.process = process
-        self.seccomp = seccomp
         self.cgroup = cgroup
         self.streams = streams
         self.extraDescriptors = extraDescriptors
@@ -62,8 +61,8 @@ public enum ContainerExec {
         let plan: LaunchPlan
         do throws(PlanError) {
             plan = try LaunchPlanner.plan(
-                exec: request.process, seccomp: request.seccomp, container: request.container.pid,
-                host: request.host, joining: kinds, keyring: request.keyring)
+                exec: request.process, linux: request.linux, container: request.container.pid, host: request.host,
+                joining: kinds, keyring: request.keyring)
         } catch { throw .setting(path: error.problems.first?.path ?? "", error.problems.first?.message ?? "") }
         var launch = LaunchRequest(
             plan: plan, root: nil, streams: request.streams, cgroup: request.cgroup,
@@ -78,13 +77,17 @@ public enum ContainerExec {
         return try Launcher.play(program, launch)
     }
 
-    /// Those in which a process lives and this one does not; setns(2) refuses to join a user namespace one is in.
+    /// Those of the container's configuration that this process is not in; setns(2) refuses to join a user namespace one is
+    /// in. Others are not the container's but its first process's, which may have made them to be left alone in there, or to
+    /// have power over whoever comes.
     private static func foreignNamespaces(
         of request: ExecRequest
     ) throws(SystemError) -> [RuntimeSpec.Namespace.Kind] {
         var kinds: [RuntimeSpec.Namespace.Kind] = []
         for kind in RuntimeSpec.Namespace.Kind.allCases {
-            if kind != .user, request.made.contains(kind) {
+            guard let configured = request.linux.namespaces.first(where: { $0.kind == kind }) else { continue }
+            // One that was made for the container is not looked up.
+            if kind != .user, configured.path == nil {
                 kinds.append(kind)
                 continue
             }

@@ -60,10 +60,10 @@ public struct LaunchPlanner {
 
     /// Plans a further process of a running container, `joining` those of its namespaces that are not the caller's.
     public static func plan(
-        exec process: RuntimeSpec.Process, seccomp: RuntimeSpec.Seccomp?, container: Int32, host: HostFacts,
+        exec process: RuntimeSpec.Process, linux: RuntimeSpec.Linux, container: Int32, host: HostFacts,
         joining kinds: [RuntimeSpec.Namespace.Kind], keyring: String? = nil
     ) throws(PlanError) -> LaunchPlan {
-        let linux = RuntimeSpec.Linux(seccomp: seccomp)
+        let linux = RuntimeSpec.Linux(seccomp: linux.seccomp)
         let spec = RuntimeSpec(process: process, linux: linux)
         var planner = LaunchPlanner(spec: spec, linux: linux, host: host, options: Options(keyring: keyring))
         planner.isExec = true

@@ -56,11 +56,10 @@ extension ContainerDirectory {
         process.apparmorProfile = process.apparmorProfile ?? spec.process?.apparmorProfile
         process.selinuxLabel = process.selinuxLabel ?? spec.process?.selinuxLabel
         var request = ExecRequest(
-            container: container, host: host, process: process, seccomp: spec.linux?.seccomp, streams: options.streams,
+            container: container, linux: spec.linux, host: host, process: process, streams: options.streams,
             extraDescriptors: options.extraDescriptors, seccompCache: options.seccompCache,
             keyring: Self.keyring(of: id))
         request.seccompProgram = known.program
-        request.made = Set(spec.linux?.namespaces.filter { $0.path == nil }.map(\.kind) ?? [])
         request.state = record.state(.running)
         request.listening = options.listening
         if let path = options.cgroup, record.cgroup.unified == nil {

@@ -11,7 +11,7 @@ struct CommandProbe: Sendable {
     let container: ContainerProcess
     let host: HostFacts
     let process: RuntimeSpec.Process
-    let seccomp: RuntimeSpec.Seccomp?
+    let linux: RuntimeSpec.Linux?
     let cgroup: Cgroup
     let timeout: Duration
     let seccompCache: String
@@ -27,7 +27,7 @@ struct CommandProbe: Sendable {
     }
 
     private func start() throws(LaunchError) -> (SharedDescriptor, ContainerProcess) {
-        var request = ExecRequest(container: container, host: host, process: process, seccomp: seccomp)
+        var request = ExecRequest(container: container, linux: linux, host: host, process: process)
         request.seccompCache = seccompCache
         request.keyring = keyring
         let reader: SharedDescriptor

@@ -45,7 +45,7 @@ extension ServiceRunner {
             return
         }
         let probe = CommandProbe(
-            container: container, host: context.host.facts, process: build.process, seccomp: build.seccomp,
+            container: container, host: context.host.facts, process: build.process, linux: build.linux,
             cgroup: replica.cgroup, timeout: request.timeout, seccompCache: context.directories.seccompCache,
             keyring: ContainerAssembly.keyring(of: replica.record.id))
         let generation = replica.probeGeneration
@@ -60,7 +60,7 @@ extension ServiceRunner {
     /// The service's own process with another command.
     private func commandProcess(
         _ command: [String], _ replica: ReplicaRuntime
-    ) throws(BuildError) -> (process: RuntimeSpec.Process, seccomp: RuntimeSpec.Seccomp?) {
+    ) throws(BuildError) -> (process: RuntimeSpec.Process, linux: RuntimeSpec.Linux?) {
         try RunningReplica.process(command, replica.record, settings, image, context.host)
     }
 

@@ -68,7 +68,7 @@ public struct RunningReplica: Sendable {
     /// - Parameter user: `user[:group]`, looked up in the container; nil for the service's own.
     public func process(
         _ command: [String], user: String? = nil
-    ) throws(ControlError) -> (process: RuntimeSpec.Process, seccomp: RuntimeSpec.Seccomp?) {
+    ) throws(ControlError) -> (process: RuntimeSpec.Process, linux: RuntimeSpec.Linux?) {
         do throws(BuildError) {
             var result = try Self.process(command, record, settings, image, host)
             if let user {
@@ -94,7 +94,7 @@ public struct RunningReplica: Sendable {
     static func process(
         _ command: [String], _ record: ReplicaRecord, _ settings: ServiceSettings, _ image: ImageRecord,
         _ host: HostSnapshot
-    ) throws(BuildError) -> (process: RuntimeSpec.Process, seccomp: RuntimeSpec.Seccomp?) {
+    ) throws(BuildError) -> (process: RuntimeSpec.Process, linux: RuntimeSpec.Linux?) {
         let facts = host.buildFacts(record.id, slot: record.slot, taken: [], devices: settings.limits.ioDevices)
         let build = try ContainerBuilder.build(image.configuration, settings, facts)
         guard var process = build.spec.process else {
@@ -102,6 +102,6 @@ public struct RunningReplica: Sendable {
         }
         process.args = command
         if let user = record.user { process.user = user }
-        return (process, build.spec.linux?.seccomp)
+        return (process, build.spec.linux)
     }
 }

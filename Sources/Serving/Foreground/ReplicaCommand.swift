@@ -43,7 +43,7 @@ public struct ReplicaCommand: Sendable {
         let build = try build(replica, container, directories, host)
         guard let process = build.spec.process else { throw ControlError("\(replica.service) has no process") }
         var request = ExecRequest(
-            container: container, host: host.facts, process: process, seccomp: build.spec.linux?.seccomp)
+            container: container, linux: build.spec.linux, host: host.facts, process: process)
         request.seccompCache = directories.seccompCache
         request.keyring = ContainerAssembly.keyring(of: replica.id)
         request.streams = try streams.launchStreams()

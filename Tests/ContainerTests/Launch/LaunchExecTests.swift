@@ -26,12 +26,15 @@ struct LaunchExecTests {
                 plan: plan, root: .path(fixture.root), streams: .files(input: nil, output: nil, error: nil)))
     }
 
-    private func exec(_ script: String, in container: ContainerProcess) throws -> LaunchFixture.Outcome {
+    private func exec(
+        _ script: String, in container: ContainerProcess,
+        _ linux: RuntimeSpec.Linux? = LaunchFixture.inUserNamespace(LaunchFixture.spec("")).linux
+    ) throws -> LaunchFixture.Outcome {
         try LaunchFixture.capture { streams in
             try ContainerExec.run(
                 ExecRequest(
-                    container: container, host: host, process: LaunchFixture.spec(script).process ?? .init(),
-                    streams: streams))
+                    container: container, linux: linux, host: host,
+                    process: LaunchFixture.spec(script).process ?? .init(), streams: streams))
         }
     }
 
@@ -79,7 +82,9 @@ struct LaunchExecTests {
         defer { _ = try? container.kill() }
         let error = #expect(throws: LaunchError.self) {
             _ = try ContainerExec.run(
-                ExecRequest(container: container, host: host, process: .init(args: ["nvidia-smi"])))
+                ExecRequest(
+                    container: container, linux: LaunchFixture.spec("").linux, host: host,
+                    process: .init(args: ["nvidia-smi"])))
         }
         #expect(error == .programNotFound("nvidia-smi"))
         #expect(try container.poll() == nil)

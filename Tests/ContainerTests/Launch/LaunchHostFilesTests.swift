@@ -82,7 +82,7 @@ struct LaunchHostFilesTests {
     func keyrings() throws {
         func keyring(_ name: String?) throws -> LaunchPlan {
             try LaunchPlanner.plan(
-                exec: .init(args: ["true"], cwd: "/"), seccomp: nil, container: 1, host: try HostFacts.discover(),
+                exec: .init(args: ["true"], cwd: "/"), linux: .init(), container: 1, host: try HostFacts.discover(),
                 joining: [.mount], keyring: name)
         }
         #expect(try keyring("_ses.x").steps.contains(.keyring("_ses.x")))

@@ -44,13 +44,15 @@ struct ListeningSocketsTests {
         defer { _ = try? container.kill() }
         // The shell knows its number by the same call: what it cannot ask for, /proc tells.
         let script = "read number rest </proc/self/stat; echo $LISTEN_PID $number $LISTEN_FDS unnamed"
-        let outcome = try LaunchFixture.capture { streams in
+        var linux = spec.linux
+        linux?.seccomp = .init(
+            defaultAction: "SCMP_ACT_ALLOW",
+            syscalls: [.init(names: ["getpid"], action: "SCMP_ACT_ERRNO", errnoRet: 38)])
+        let outcome = try LaunchFixture.capture { [linux] streams in
             var request = ExecRequest(
-                container: container, host: host, process: LaunchFixture.spec(script).process ?? .init(),
-                seccomp: .init(
-                    defaultAction: "SCMP_ACT_ALLOW",
-                    syscalls: [.init(names: ["getpid"], action: "SCMP_ACT_ERRNO", errnoRet: 38)]),
-                streams: streams, extraDescriptors: [try file()])
+                container: container, linux: linux, host: host,
+                process: LaunchFixture.spec(script).process ?? .init(), streams: streams, extraDescriptors: [try file()]
+            )
             request.listening = .init(count: 1)
             return try ContainerExec.run(request)
         }

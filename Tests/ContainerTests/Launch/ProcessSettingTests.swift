@@ -146,12 +146,13 @@ struct ProcessSettingTests {
         process.args = ["cat", "/proc/self/status"]
         process.execCPUAffinity = which == "initial" ? .init(initial: "0") : .init(final: "0")
         let outcome = try LaunchFixture.capture { streams in
-            try ContainerExec.run(.init(container: container, host: host, process: process, streams: streams))
+            try ContainerExec.run(
+                .init(container: container, linux: spec.linux, host: host, process: process, streams: streams))
         }
         #expect(outcome.lines.contains("Cpus_allowed_list:\t0"), "\(outcome.error)")
         process.execCPUAffinity = .init(initial: "0", final: "4000")
         #expect(throws: LaunchError.self) {
-            try ContainerExec.run(.init(container: container, host: host, process: process))
+            try ContainerExec.run(.init(container: container, linux: spec.linux, host: host, process: process))
         }
     }
 

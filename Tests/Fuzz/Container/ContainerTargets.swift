@@ -46,7 +46,7 @@ extension FuzzTarget {
         for kinds in [[.pid, .mount], [.user, .pid, .mount, .network, .cgroup]] as [[RuntimeSpec.Namespace.Kind]] {
             guard
                 let plan = try? LaunchPlanner.plan(
-                    exec: process, seccomp: nil, container: 1, host: host, joining: kinds)
+                    exec: process, linux: .init(), container: 1, host: host, joining: kinds)
             else { continue }
             if case .execute? = plan.steps.last {
             } else {
