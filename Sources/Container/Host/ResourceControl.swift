@@ -42,13 +42,29 @@ public struct ResourceControl: Sendable, Equatable {
         }
     }
 
+    /// Puts a further process of a container where the first one was put.
+    public static func admit(
+        _ pid: Int32, to settings: RuntimeSpec.IntelRdt, id: String, _ control: ResourceControl? = discover()
+    ) throws(LaunchError) {
+        guard let control else { return }
+        let group = control.group(settings, id: id)
+        for place in settings.enableMonitoring ? [group, "\(group)/mon_groups/\(id)"] : [group] {
+            // Whoever removed it has put the container's other processes into the default group.
+            if File.exists("\(place)/tasks") { try control.put("\(pid)\n", "\(place)/tasks", "linux.intelRdt") }
+        }
+    }
+
     /// Removes groups that were made for a container; one that is gone is no error.
     public static func remove(_ groups: [String]) { for group in groups.reversed() { rmdir(group) } }
+
+    private func group(_ settings: RuntimeSpec.IntelRdt, id: String) -> String {
+        settings.closID == "/" ? root : "\(root)/\(settings.closID ?? id)"
+    }
 
     private func join(
         _ settings: RuntimeSpec.IntelRdt, id: String, pid: Int32, _ made: inout [String]
     ) throws(LaunchError) {
-        let group = settings.closID == "/" ? root : "\(root)/\(settings.closID ?? id)"
+        let group = group(settings, id: id)
         let lines = [settings.l3CacheSchema, settings.memBwSchema].compactMap(\.self) + settings.schemata
         if File.exists("\(group)/tasks") {
             // What others may be in is not changed, only compared.

@@ -6,7 +6,8 @@ public import OCISpec
 public struct ExecRequest: Sendable {
     /// The container's first process, whose namespaces are joined.
     public var container: ContainerProcess
-    /// The container's configuration, of which its namespaces and its system call filter are the further process's too.
+    /// The container's configuration, of which its namespaces, its system call filter, its personality and its memory policy
+    /// are the further process's too.
     public var linux: RuntimeSpec.Linux
     /// What this host can do; ``HostFacts/discover()`` tells.
     public var host: HostFacts

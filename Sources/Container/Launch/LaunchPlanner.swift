@@ -63,7 +63,8 @@ public struct LaunchPlanner {
         exec process: RuntimeSpec.Process, linux: RuntimeSpec.Linux, container: Int32, host: HostFacts,
         joining kinds: [RuntimeSpec.Namespace.Kind], keyring: String? = nil
     ) throws(PlanError) -> LaunchPlan {
-        let linux = RuntimeSpec.Linux(seccomp: linux.seccomp)
+        let linux = RuntimeSpec.Linux(
+            seccomp: linux.seccomp, personality: linux.personality, memoryPolicy: linux.memoryPolicy)
         let spec = RuntimeSpec(process: process, linux: linux)
         var planner = LaunchPlanner(spec: spec, linux: linux, host: host, options: Options(keyring: keyring))
         planner.isExec = true

@@ -70,7 +70,10 @@ extension ContainerDirectory {
                 request.cgroup = SharedDescriptor(try Self.below(unified, options.cgroup).openDirectory())
             }
         } catch { throw .cgroup(error) }
-        request.whenCreated = { process throws(LaunchError) in try Self.admit(process, to: record.cgroup) }
+        request.whenCreated = { process throws(LaunchError) in
+            if let settings = spec.linux?.intelRdt { try ResourceControl.admit(process.pid, to: settings, id: id) }
+            try Self.admit(process, to: record.cgroup)
+        }
         let started = try launch(request, isSubgroup: options.cgroup != nil)
         do throws(SystemError) {
             try Self.handOut(

@@ -2,7 +2,7 @@ internal import LinuxSystem
 internal import OCISpec
 
 /// What a further process needs of a container, `exec` of its state directory: its configuration without mounts, hooks and
-/// resources, and the system call filter as it was loaded. Reading that instead of `config.json` with hundreds of names of
+/// cgroup limits, and the system call filter as it was loaded. Reading that instead of `config.json` with hundreds of names of
 /// system calls is a tenth of the time of `exec`.
 struct ExecRecord: Sendable, Equatable {
     var spec: RuntimeSpec
@@ -19,6 +19,9 @@ struct ExecRecord: Sendable, Equatable {
         linux.namespaces = spec.linux?.namespaces ?? []
         linux.seccomp = spec.linux?.seccomp
         if program != nil { linux.seccomp?.syscalls = [] }
+        linux.personality = spec.linux?.personality
+        linux.memoryPolicy = spec.linux?.memoryPolicy
+        linux.intelRdt = spec.linux?.intelRdt
         self.spec = RuntimeSpec(ociVersion: spec.ociVersion, process: spec.process, linux: linux)
         self.program = program
     }

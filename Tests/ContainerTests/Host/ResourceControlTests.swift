@@ -50,6 +50,21 @@ import Testing
         #expect(try text("/tasks") == "43\n")
     }
 
+    @Test("a further process goes where the first one is, and to the default group with it when the group was removed")
+    func admitted() throws {
+        let control = ResourceControl(root: root)
+        defer { try? File.removeTree(root) }
+        try ResourceControl.admit(44, to: .init(closID: "gold"), id: "x", control)
+        #expect(try text("/gold/tasks") == "44\n")
+        try ResourceControl.admit(45, to: .init(), id: "web", control)
+        #expect(try text("/web/tasks") == "45\n")
+        try put("/gold/mon_groups/model/tasks", "")
+        try ResourceControl.admit(46, to: .init(closID: "gold", enableMonitoring: true), id: "model", control)
+        #expect(try text("/gold/mon_groups/model/tasks") == "46\n")
+        try ResourceControl.admit(47, to: .init(closID: "silver"), id: "x", control)
+        #expect(!File.exists("\(root)/silver"))
+    }
+
     @Test("schemata of a group that others may use are compared by what they say, not changed")
     func compared() throws {
         let control = ResourceControl(root: root)

@@ -60,6 +60,22 @@ import Testing
         try compare(try plan(spec, .init(isGated: true, keyring: "_ses.x")), "read-only")
     }
 
+    @Test("a process that joins has the container's personality and memory policy, and an impossible one is refused")
+    func joiningPolicies() throws {
+        var linux = RuntimeSpec.Linux(
+            personality: .init(domain: "LINUX32"), memoryPolicy: .init(mode: "MPOL_PREFERRED", nodes: "0"))
+        func plan() throws -> LaunchPlan {
+            try LaunchPlanner.plan(
+                exec: .init(args: ["true"]), linux: linux, container: 1, host: Self.host, joining: [.mount])
+        }
+        let steps = try plan().steps
+        #expect(steps.contains(.personality(.init(domain: "LINUX32"))))
+        #expect(steps.contains(.memoryPolicy(.init(mode: "MPOL_PREFERRED", nodes: "0"))))
+        linux.personality?.domain = "MINIX"
+        let error = #expect(throws: PlanError.self) { try plan() }
+        #expect(error?.problems.map(\.path) == ["linux.personality.domain"])
+    }
+
     @Test("the plan that joins namespaces joins the user namespace last")
     func joined() throws {
         var spec = LaunchFixture.spec("serve")

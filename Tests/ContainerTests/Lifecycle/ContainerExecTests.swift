@@ -60,4 +60,30 @@ struct ContainerExecTests {
         let made = try File.readLink("/proc/\(container.pid)/ns/user")
         #expect(try made != own && exec("readlink /proc/self/ns/user").lines == [made])
     }
+
+    @Test("the container's personality and memory policy hold for a further process too")
+    func policies() throws {
+        try create {
+            $0.linux?.personality = .init(domain: "LINUX32", flags: ["ADDR_NO_RANDOMIZE"])
+            $0.linux?.memoryPolicy = .init(mode: "MPOL_BIND", nodes: "0")
+        }
+        defer { delete() }
+        let outcome = try exec("cat /proc/self/personality; exec cat /proc/self/numa_maps")
+        #expect(outcome.lines.first == "00040008", "\(outcome)")
+        #expect(outcome.output.contains("bind:0"), "\(outcome)")
+    }
+
+    @Test("what is kept for exec has all of the configuration that a further process needs")
+    func record() {
+        var spec = LaunchFixture.inUserNamespace(LaunchFixture.spec("true"))
+        spec.linux?.personality = .init(domain: "LINUX32")
+        spec.linux?.memoryPolicy = .init(mode: "MPOL_BIND", nodes: "0")
+        spec.linux?.intelRdt = .init(closID: "gold")
+        let record = ExecRecord(spec, program: nil)
+        #expect(record.spec.linux?.namespaces == spec.linux?.namespaces)
+        #expect(record.spec.linux?.personality == spec.linux?.personality)
+        #expect(record.spec.linux?.memoryPolicy == spec.linux?.memoryPolicy)
+        #expect(record.spec.linux?.intelRdt == spec.linux?.intelRdt)
+        #expect(ExecRecord(record.bytes) == record)
+    }
 }
