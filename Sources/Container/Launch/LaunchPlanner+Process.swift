@@ -37,7 +37,7 @@ extension LaunchPlanner {
             add(.hooks(stage: "startContainer", directory: "/", hooks.startContainer))
         }
         if !notifies, let filter { add(.seccomp(flags: filter, raises: raises, last: true)) }
-        add(.execute(arguments: process.args, environment: process.env))
+        add(.execute(arguments: process.args, environment: EnvironmentVariables.lastOfEach(process.env)))
     }
 
     /// Only the start of a container needs a process (runtime-spec, config.md). What waits at the gate until then holds its

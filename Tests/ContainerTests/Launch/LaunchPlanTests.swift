@@ -60,6 +60,25 @@ import Testing
         try compare(try plan(spec, .init(isGated: true, keyring: "_ses.x")), "read-only")
     }
 
+    @Test("of variables that are given several times the last is the program's, in the place of the first")
+    func repeatedVariables() throws {
+        var spec = LaunchFixture.spec("serve")
+        spec.process?.env = [
+            "TERM=xterm", "PATH=/bin", "TERM=", "e\u{301}=1", "\u{e9}=2", "PATH=/sbin", "TERM=y=z", "=a", "=b",
+        ]
+        let expected = ["TERM=y=z", "PATH=/sbin", "e\u{301}=1", "\u{e9}=2", "=a", "=b"].map { Array($0.utf8) }
+        let exec = try LaunchPlanner.plan(
+            exec: spec.process ?? .init(), linux: .init(), container: 1, host: Self.host, joining: [])
+        for plan in [try plan(spec), exec] {
+            guard case .execute(_, let environment) = plan.steps.last else {
+                Issue.record("the plan has no program")
+                continue
+            }
+            #expect(environment.map { Array($0.utf8) } == expected)
+        }
+        #expect(EnvironmentVariables.lastOfEach(["A", "A", "B=1", "A"]) == ["A", "A", "B=1", "A"])
+    }
+
     @Test("a process that joins has the container's personality and memory policy, and an impossible one is refused")
     func joiningPolicies() throws {
         var linux = RuntimeSpec.Linux(

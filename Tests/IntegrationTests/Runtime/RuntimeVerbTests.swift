@@ -114,7 +114,7 @@ extension Integration {
             let outcome = try run(
                 """
                 oci run -d one
-                oci exec -e GREETING=hello --cwd /tmp one sh -c 'echo $GREETING $PWD'
+                oci exec -e GREETING=hello -e TERM=dumb -e TERM=other --cwd /tmp one sh -c 'echo $GREETING $PWD $TERM'
                 oci exec --user 5:6 --additional-gids 7 one id -G
                 oci exec one sh -c 'exit 42'; echo "code $?"
                 oci exec one no-such; echo "missing $?"
@@ -129,7 +129,8 @@ extension Integration {
                 """)
             #expect(
                 outcome.lines == [
-                    "hello /tmp", "6 7", "code 42", "missing 127", "directory 126", "none 255", "user 255", "from json",
+                    "hello /tmp other", "6 7", "code 42", "missing 127", "directory 126", "none 255", "user 255",
+                    "from json",
                     "detached", "CapEff:0000000020001420", "NoNewPrivs:1",
                 ], "\(outcome)")
         }
