@@ -54,7 +54,6 @@ extension ContainerDirectory {
         try Self.addDescribedDevices(to: &spec, options)
         let rootfs = Self.rootPath(spec, bundle: options.bundle)
         try Self.checkTerminal(spec, options)
-        Self.addHome(to: &spec, rootfs: rootfs)
         return try make(id, spec, rootfs: rootfs, options) { made throws(ContainerError) in
             try launched(spec, options, &made)
         }
@@ -170,8 +169,14 @@ extension ContainerDirectory {
             bundle: options.bundle, isGated: !options.startsAtOnce,
             keyring: options.makesKeyring ? Self.keyring(of: made.id) : nil, cgroup: made.cgroup.unified?.path)
         choices.pivots = options.pivots
+        // Not on record, where it would be HOME of other users too.
+        var planned = spec
+        if var process = spec.process {
+            Self.addHome(to: &process, root: rootfs)
+            planned.process = process
+        }
         let plan: LaunchPlan
-        do throws(PlanError) { plan = try LaunchPlanner.plan(spec, host: host, options: choices) } catch {
+        do throws(PlanError) { plan = try LaunchPlanner.plan(planned, host: host, options: choices) } catch {
             throw .configuration("\(error)")
         }
         var request = LaunchRequest(plan: plan, root: .path(rootfs), streams: options.streams)
@@ -292,12 +297,12 @@ extension ContainerDirectory {
         }
     }
 
-    private static func addHome(to spec: inout RuntimeSpec, rootfs: String) {
-        guard let process = spec.process, !process.env.contains(where: { $0.hasPrefix("HOME=") }) else { return }
-        // A root that cannot be opened is told of when it is mounted.
-        guard let root = try? File.open(rootfs, MLR_O_PATH | O_DIRECTORY) else { return }
-        let home = (try? UserLookup.resolve("\(process.user.uid)", root: root.rawValue).home) ?? "/"
-        spec.process?.env.append("HOME=\(home)")
+    /// HOME, which engines leave to the runtime: that of the process's user in the accounts below `root`.
+    static func addHome(to process: inout RuntimeSpec.Process, root: String) {
+        if process.env.contains(where: { $0.hasPrefix("HOME=") }) { return }
+        // A root that cannot be opened is told of by whoever needs it.
+        guard let root = try? File.open(root, MLR_O_PATH | O_DIRECTORY) else { return }
+        process.env.append("HOME=\(UserLookup.home(of: process.user.uid, root: root.rawValue))")
     }
 
     private func makeGate(_ id: String, _ spec: RuntimeSpec) throws(ContainerError) -> String {

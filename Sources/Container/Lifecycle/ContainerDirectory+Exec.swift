@@ -55,6 +55,7 @@ extension ContainerDirectory {
         process.capabilities = process.capabilities ?? spec.process?.capabilities
         process.apparmorProfile = process.apparmorProfile ?? spec.process?.apparmorProfile
         process.selinuxLabel = process.selinuxLabel ?? spec.process?.selinuxLabel
+        Self.addHome(to: &process, root: "/proc/\(container.pid)/root")
         var request = ExecRequest(
             container: container, linux: spec.linux, host: host, process: process, streams: options.streams,
             extraDescriptors: options.extraDescriptors, seccompCache: options.seccompCache,

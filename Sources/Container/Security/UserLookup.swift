@@ -56,6 +56,14 @@ public enum UserLookup {
         return try resolve(text, user: parts.user, group: parts.group, passwd: passwd, groups: group)
     }
 
+    /// The home directory of a number's account; `/` where there is none, or none that can be read.
+    static func home(of uid: UInt32, root: Int32) -> String {
+        guard let passwd = try? database("etc/passwd", root: root, for: "\(uid)"),
+            let home = PasswdEntry.first(in: passwd, where: { UInt32(strictly: $0.uid) == uid })?.home
+        else { return "/" }
+        return home.hasPrefix("/") ? home : "/"
+    }
+
     /// The number of one group, as `--group-add` takes it: a number, or a name of the container's etc/group.
     public static func group(_ text: String, root: Int32) throws(UserError) -> UInt32 {
         try checkCharacters(text)
@@ -172,14 +180,14 @@ public enum UserLookup {
     /// An account file of the container; nil where there is none.
     private static func database(_ path: String, root: Int32, for text: String) throws(UserError) -> String? {
         // The image decides what this name is: a FIFO must not block, and to open a device can do something already, so
-        // that nothing is opened before it is known to be a file.
+        // that nothing is opened before it is known to be a file. A lease of a process in there would hold up whoever waits.
         do throws(SystemError) {
             let found = try File.open(
                 path, MLR_O_PATH, in: root, resolve: Int(MLR_RESOLVE_IN_ROOT) | Int(MLR_RESOLVE_NO_MAGICLINKS))
             guard try File.status(of: found.rawValue).mode & UInt32(S_IFMT) == UInt32(S_IFREG) else {
                 throw SystemError("read, since it is no regular file,", path: path, .invalidArgument)
             }
-            let file = try File.open("/proc/self/fd/\(found.rawValue)", O_RDONLY)
+            let file = try File.open("/proc/self/fd/\(found.rawValue)", O_RDONLY | O_NONBLOCK)
             return String(decoding: try File.readAll(file.rawValue, limit: 16 << 20, path: path), as: UTF8.self)
         } catch {
             if error.errno == .noSuchFile || error.errno == .notADirectory { return nil }

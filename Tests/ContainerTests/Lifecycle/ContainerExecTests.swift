@@ -43,6 +43,50 @@ struct ContainerExecTests {
         }
     }
 
+    private func passwd(_ text: String) throws {
+        try File.replace("\(fixture.root)/etc/passwd", with: Array(text.utf8), mode: 0o644, durable: false)
+    }
+
+    @Test("HOME is that of each process's own user, as the container's accounts are by then, unless it is given")
+    func home() throws {
+        try passwd("root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/srv/app:/bin/sh\n")
+        try create { $0.process?.args = ["sh", "-c", "echo $HOME >/place/home; sleep 1000"] }
+        defer { delete() }
+        #expect(try exec("echo $HOME").lines == ["/root"])
+        #expect(try exec("echo $HOME") { $0.user = .init(uid: 1000, gid: 1000) }.lines == ["/srv/app"])
+        #expect(try exec("echo $HOME") { $0.user = .init(uid: 7, gid: 7) }.lines == ["/"])
+        #expect(try exec("echo $HOME") { $0.env.append("HOME=/x") }.lines == ["/x"])
+        // Without a process of its own: the first one's environment, but not its home.
+        var process = try containers.known("one").process(args: ["sh", "-c", "echo $HOME $TERM"])
+        process.user.uid = 1000
+        #expect(try exec("") { $0 = process }.lines == ["/srv/app xterm"])
+        try passwd("root:x:0:0::/elsewhere:/bin/sh\n")
+        #expect(try exec("echo $HOME; cat /place/home").lines == ["/elsewhere", "/root"])
+    }
+
+    @Test("accounts that the container has exchanged for a FIFO or a link out of it hold nobody up and tell nothing")
+    func hostileAccounts() throws {
+        try create()
+        defer { delete() }
+        let place = "\(fixture.root)/etc/passwd"
+        unlink(place)
+        mkfifo(place, 0o666)
+        #expect(try exec("echo $HOME").lines == ["/"])
+        unlink(place)
+        let outside = "\(fixture.directory)/passwd"
+        try File.replace(outside, with: Array("root:x:0:0::/secret:/bin/sh\n".utf8), mode: 0o644)
+        symlink(outside, place)
+        #expect(try exec("echo $HOME").lines == ["/"])
+        unlink(place)
+        try passwd("root:x:0:0::/root:/bin/sh\n")
+        // Who holds a lease is told of whoever wants the file.
+        signal(SIGIO, SIG_IGN)
+        defer { signal(SIGIO, SIG_DFL) }
+        let leased = try File.open(place, O_RDWR)
+        try check(mlr_fcntl_int(leased.rawValue, 1024 /* F_SETLEASE */, F_WRLCK), "take a lease")
+        #expect(try exec("echo $HOME").lines == ["/"])
+    }
+
     @Test("a user namespace that the first process has made for itself is not joined, and the container's own is")
     func namespaceOfItsOwn() throws {
         try create { $0.process?.args = ["busybox", "unshare", "-U", "-r", "sleep", "1000"] }
