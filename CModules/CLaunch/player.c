@@ -177,6 +177,7 @@ void mlr_play_to_the_end(const struct mlr_launch *launch) {
     struct player player = {
         .launch = launch, .step = -1, .channel = launch->channel, .root = -1, .procfs = -1, .null = -1, .mask = -1,
         .parent = -1, .terminal = -1, .gate = launch->gate,
+        .outcome = launch->outcome,
     };
     // A directory of the host's: whoever sees this process must not climb out of it.
     if (launch->cgroup >= 0) close(launch->cgroup);

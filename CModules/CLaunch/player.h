@@ -30,7 +30,7 @@
 struct player {
     const struct mlr_launch *launch;
     int step;
-    int channel;   /* where reports go: the caller, after the gate the one who opened it */
+    int channel;   /* where reports go: the caller, at the gate and after it whoever opens that */
     int root;      /* the container's root directory */
     int procfs;    /* a procfs of its own, visible to nobody else */
     int null;      /* a read-only mount of the host's verified /dev/null, cloned for masks */
@@ -40,7 +40,7 @@ struct player {
     bool knows_owner; /* whether the next is what a node that is made in that directory gets */
     uint32_t owner, group;
     int terminal;  /* the container's side of its console */
-    int gate;
+    int gate, outcome;
     const char *program;
     bool gated;    /* the channel is the gate's FIFO now, which takes bytes, and a failure at the end */
     bool arrived;  /* the working directory is the program's */
@@ -71,7 +71,7 @@ int mlr_close_all_but(unsigned first, int kept);
 /* Runs a function in a process that shares the caller's memory and descriptors, but neither its working directory nor its
    namespaces, and waits for it. */
 int mlr_run_apart(int (*body)(void *), void *argument, int namespaces);
-/* Behind a start gate single bytes tell how far the player has come. */
+/* From a start gate on single bytes tell how far the player has come. */
 int mlr_send_byte(struct player *player, char byte);
 /* Returns 0 or -errno: a caller that was not told waits for ever. */
 int mlr_send_report(struct player *player, enum mlr_report_kind kind, int error, int descriptor);

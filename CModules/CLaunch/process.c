@@ -171,6 +171,7 @@ int mlr_step_streams(struct player *player, const struct mlr_step *step) {
     int lowest = 3 + (int)launch->extra_count;
     int result = lift_kept(&player->channel, lowest);
     if (result == 0) result = lift_kept(&player->gate, lowest);
+    if (result == 0) result = lift_kept(&player->outcome, lowest);
     if (result == 0) result = lift_kept(&player->procfs, lowest);
     if (result == 0) result = lift_kept(&player->root, lowest);
     if (result < 0) return result;
@@ -232,20 +233,25 @@ int mlr_step_find_program(struct player *player, const struct mlr_step *step) {
     return result;
 }
 
-/* Opening the FIFO waits for whoever lets the container go; it stays open, close-on-exec, to tell how the execution went. */
+/* Whoever made the container is told, and gone, before it is let go: nothing but the wait itself may fail in between. So both
+   FIFOs have been open from the beginning, and nothing is looked up here, for which there may be neither a right nor a procfs. */
 int mlr_step_gate(struct player *player) {
-    char path[32];
-    int told = mlr_send_report(player, MLR_REPORT_GATE, 0, -1);
+    int channel = player->channel;
+    if (player->procfs >= 0) close(player->procfs);
+    player->procfs = -1;
+    player->channel = player->outcome;
+    int told = mlr_send_byte(player, '0');
+    player->channel = channel;
+    if (told == 0) told = mlr_send_report(player, MLR_REPORT_GATE, 0, -1);
     if (told < 0) return told;
-    close(player->channel);
-    player->channel = -1;
-    size_t used = mlr_append(path, sizeof path, 0, "fd/");
-    mlr_append_number(path, sizeof path, used, (unsigned long)player->gate);
-    int opened = mlr_open_own_procfs(player, path, O_WRONLY);
-    if (opened < 0) return opened;
-    player->channel = opened;
+    close(channel);
+    player->channel = player->outcome;
     player->gated = true;
-    return mlr_send_byte(player, '0');
+    char go;
+    ssize_t got;
+    do got = read(player->gate, &go, 1);
+    while (got < 0 && errno == EINTR);
+    return got == 1 ? 0 : got < 0 ? -errno : -ECONNRESET;
 }
 
 int mlr_step_execute(struct player *player, const struct mlr_step *step) {

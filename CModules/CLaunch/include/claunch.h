@@ -123,7 +123,8 @@ struct mlr_launch {
     int32_t channel;               /* the child's end of a SOCK_SEQPACKET pair */
     const int32_t *kept;           /* every descriptor the child needs, ascending; all others it closes at once */
     size_t kept_count;
-    int32_t gate;                  /* O_PATH of a FIFO, or -1 */
+    int32_t gate;                  /* a FIFO, from which a byte comes that lets the container go; or -1 */
+    int32_t outcome;               /* another one, which is told then how far the player comes */
     const void *affinity;          /* processors to start on, before the cgroup is entered; or NULL */
     size_t affinity_size;          /* in bytes */
     int32_t streams[3];            /* -1: the container's /dev/null */

@@ -27,8 +27,8 @@ public struct LaunchRequest: Sendable {
     public enum Gate: Sendable {
         /// Nothing: ``Launcher/launch(_:)`` returns when the program runs.
         case none
-        /// A FIFO at this path, whose reader lets the container go (see ``StartGate``); ``Launcher/launch(_:)`` returns
-        /// when everything but the execution is done.
+        /// What was made at this path by ``StartGate/make(_:)``, to be opened by ``StartGate/open(_:for:program:)``;
+        /// ``Launcher/launch(_:)`` returns when everything but the execution is done.
         case fifo(String)
     }
 

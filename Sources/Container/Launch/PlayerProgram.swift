@@ -26,6 +26,7 @@ final class PlayerProgram {
         prepared = request.plan.canBeginWithoutHostMounts ? request.preparedMounts?.namespace() : nil
         launch.cgroup = request.cgroup?.rawValue ?? -1
         launch.gate = -1
+        launch.outcome = -1
         launch.channel = -1
         try encodeStreams()
         try encodeGate()
@@ -163,7 +164,9 @@ final class PlayerProgram {
             if gated { throw .setting(path: "gate", "the plan has a start gate, but the request has none") }
         case .fifo(let path):
             do throws(SystemError) {
-                launch.gate = keep(try File.open(path, MLR_O_PATH | O_NOFOLLOW))
+                // For both directions: so neither end of a FIFO waits for the other to be there.
+                launch.gate = keep(try File.open(path, O_RDWR | O_NOFOLLOW))
+                launch.outcome = keep(try File.open(StartGate.outcome(path), O_RDWR | O_NOFOLLOW))
             } catch { throw .system(error) }
         }
     }

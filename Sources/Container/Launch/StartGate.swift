@@ -3,32 +3,49 @@ internal import CLinux
 internal import Glibc
 public import LinuxSystem
 
-/// The FIFO at which a created container waits for `start`.
+/// Where a created container waits for `start`: two FIFOs that its process holds open from its beginning, so that it can wait
+/// whatever its root and its rights have become. From one comes the byte that lets it go; into the other go a byte when it has
+/// come to the gate, one when it is about to execute its program, and a report if that fails. The end of the execution closes
+/// the other.
 public enum StartGate {
-    /// Makes the FIFO; `owner` and `group` are those of the container's root, who opens it.
-    public static func make(_ path: String, owner: UInt32, group: UInt32) throws(SystemError) {
-        if mkfifo(path, 0o622) < 0 { throw SystemError("create the FIFO", path: path, Errno(rawValue: errno)) }
-        // Without privileges it stays the caller's, and the mode alone lets the container open it. mkfifo(3) heeds the caller's umask, and the container's user may be neither owner nor group.
-        if chmod(path, 0o622) < 0 || (chown(path, owner, group) < 0 && errno != EPERM) {
-            throw SystemError("set the owner of", path: path, Errno(rawValue: errno))
+    /// The FIFO of what the container's process tells.
+    static func outcome(_ path: String) -> String { "\(path).outcome" }
+
+    /// Makes both.
+    public static func make(_ path: String) throws(SystemError) {
+        for path in [path, outcome(path)] where mkfifo(path, 0o600) < 0 {
+            throw SystemError("create the FIFO", path: path, Errno(rawValue: errno))
         }
+    }
+
+    /// Whether the container's process is there, so that its container is complete.
+    static func isReached(_ path: String) throws(SystemError) -> Bool {
+        let told = try File.open(outcome(path), O_RDONLY | O_NONBLOCK)
+        var entry = pollfd(fd: told.rawValue, events: Int16(POLLIN), revents: 0)
+        try check(retrying { poll(&entry, 1, 0) < 0 ? -errno : 0 }, "look at", path: outcome(path))
+        return entry.revents & Int16(POLLIN) != 0
     }
 
     /// Lets the container go and returns when its program runs. `program` names it in errors.
     public static func open(_ path: String, for process: ContainerProcess, program: String) throws(LaunchError) {
-        let gate: OwnedDescriptor
-        do throws(SystemError) { gate = try File.open(path, O_RDONLY | O_NONBLOCK) } catch { throw .system(error) }
+        let gate: SharedDescriptor
+        let told: SharedDescriptor
+        do throws(SystemError) {
+            // Before it is let go: once the program runs, what the process has told is gone with its end of the FIFO. Neither
+            // is waited for where the process is not there any more.
+            told = SharedDescriptor(try File.open(outcome(path), O_RDONLY | O_NONBLOCK))
+            gate = SharedDescriptor(try File.open(path, O_RDWR))
+        } catch { throw .system(error) }
         let said: [UInt8]
         do throws(SystemError) {
-            guard try wait(gate.rawValue, process) else { throw SystemError("wait for the container", .noSuchProcess) }
-            try check(mlr_set_nonblocking(gate.rawValue, false), "read", path: path)
-            said = try File.readAll(gate.rawValue, limit: 4096, path: path)
+            try File.writeAll([1], to: gate.rawValue, path: path)
+            try check(mlr_set_nonblocking(told.rawValue, false), "read", path: path)
+            said = try File.readAll(told.rawValue, limit: 4096, path: path)
         } catch {
             // It is past the gate by now, or soon: what is told to have failed must not run all the same.
             _ = try? process.kill()
             throw .system(error)
         }
-        // One byte for having passed the gate, one for being about to execute the program, and a report if that failed.
         if said == Array("01".utf8) { return }
         guard said.count > MemoryLayout<mlr_report>.size else {
             let status: ExitStatus
@@ -47,16 +64,5 @@ public enum StartGate {
         case MLR_STEP_SECCOMP: return .step(.seccomp(flags: 0, raises: false, last: true), errno, detail: report.detail)
         default: return .system(SystemError("execute \(program)", errno))
         }
-    }
-
-    /// False when the process ended instead of coming to the gate.
-    private static func wait(_ gate: Int32, _ process: ContainerProcess) throws(SystemError) -> Bool {
-        var entries = [
-            pollfd(fd: gate, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: process.pidfd, events: Int16(POLLIN), revents: 0),
-        ]
-        let result = retrying { poll(&entries, 2, -1) < 0 ? -errno : 0 }
-        try check(result, "wait for process \(process.pid)")
-        return entries[0].revents != 0
     }
 }

@@ -146,7 +146,7 @@ extension ContainerDirectory {
         // Hooks that run before the root is entered may join the container's mount namespace, to add to it.
         let hooks = spec.hooks.map { $0.prestart + $0.createRuntime } ?? []
         if hooks.isEmpty { request.preparedMounts = options.preparedMounts }
-        if !options.startsAtOnce { request.gate = .fifo(try makeGate(id, spec)) }
+        if !options.startsAtOnce { request.gate = .fifo(try makeGate(id)) }
         do throws(CgroupError) {
             if let directory = try made.cgroup.directory() { request.cgroup = SharedDescriptor(directory) }
         } catch { throw .cgroup(error) }
@@ -305,15 +305,9 @@ extension ContainerDirectory {
         process.env.append("HOME=\(UserLookup.home(of: process.user.uid, root: root.rawValue))")
     }
 
-    private func makeGate(_ id: String, _ spec: RuntimeSpec) throws(ContainerError) -> String {
-        func hostID(_ mappings: [RuntimeSpec.IDMap]) -> UInt32 {
-            mappings.first { $0.containerID == 0 }?.hostID ?? 0
-        }
-        // Where a user namespace is joined these are its own, or the launch fails. Without them the mode lets its root open the FIFO.
-        let linux = spec.linux
+    private func makeGate(_ id: String) throws(ContainerError) -> String {
         do throws(SystemError) {
-            try StartGate.make(
-                gate(id), owner: hostID(linux?.uidMappings ?? []), group: hostID(linux?.gidMappings ?? []))
+            try StartGate.make(gate(id))
             return gate(id)
         } catch { throw .system(error) }
     }

@@ -133,7 +133,7 @@ struct LaunchExecTests {
     @Test("a gated container runs its program only once the gate is opened")
     func gate() throws {
         let fifo = "\(fixture.directory)/exec.fifo"
-        try StartGate.make(fifo, owner: 0, group: 0)
+        try StartGate.make(fifo)
         let plan = try LaunchPlanner.plan(
             LaunchFixture.spec("touch /place/started"), host: host, options: .init(isGated: true))
         let process = try Launcher.launch(
@@ -153,7 +153,7 @@ struct LaunchExecTests {
         try check(mlr_pipe(&ends, 0), "create a pipe")
         defer { close(ends[0]) }
         let fifo = "\(fixture.directory)/exec.fifo"
-        try StartGate.make(fifo, owner: 0, group: 0)
+        try StartGate.make(fifo)
         let plan = try LaunchPlanner.plan(LaunchFixture.spec("true"), host: host, options: .init(isGated: true))
         let process = try Launcher.launch(
             LaunchRequest(

@@ -130,4 +130,22 @@ struct ContainerExecTests {
         #expect(record.spec.linux?.intelRdt == spec.linux?.intelRdt)
         #expect(ExecRecord(record.bytes) == record)
     }
+
+    @Test(
+        "a container without a procfs is created and starts, and takes further processes",
+        arguments: [nil, "tmpfs"], [false, true])
+    func withoutProcfs(instead type: String?, inUserNamespace: Bool) throws {
+        chown(fixture.root, inUserNamespace ? 200_000 : 0, inUserNamespace ? 200_000 : 0)
+        try create(starts: false) { spec in
+            spec.mounts.removeAll { $0.destination == "/proc" }
+            if let type { spec.mounts.insert(.init(destination: "/proc", type: type, source: type), at: 0) }
+            spec.process?.user = .init(uid: 1000, gid: 1000)
+            if inUserNamespace { spec = LaunchFixture.inUserNamespace(spec) }
+        }
+        defer { delete() }
+        #expect(try containers.state("one").status == .created)
+        try containers.start("one")
+        #expect(try containers.state("one").status == .running)
+        #expect(try exec("echo inside").lines == ["inside"])
+    }
 }
