@@ -189,6 +189,9 @@ int mlr_step_streams(struct player *player, const struct mlr_step *step) {
         if (given == null) null = sources[i];
     }
     if (player->terminal >= 0 && ioctl(sources[0], TIOCSCTTY, 0) < 0) return -errno;
+    // Other processes may be started in the container while this one waits at the gate, without its filter and with files of
+    // the runtime: none of them may reach into it.
+    if (player->gate >= 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return -errno;
     for (int i = 0; i < 3; i++) {
         if (step->flags & MLR_STREAMS_CHOWN && sources[i] != null) give_away(sources[i], step->owner);
         if (dup3(sources[i], i, 0) < 0) return -errno;

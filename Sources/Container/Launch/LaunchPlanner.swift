@@ -58,7 +58,7 @@ public struct LaunchPlanner {
         return planner.plan
     }
 
-    /// Plans a further process of a running container, `joining` those of its namespaces that are not the caller's.
+    /// Plans a further process of a container, `joining` those of its namespaces that are not the caller's.
     public static func plan(
         exec process: RuntimeSpec.Process, linux: RuntimeSpec.Linux, container: Int32, host: HostFacts,
         joining kinds: [RuntimeSpec.Namespace.Kind], keyring: String? = nil

@@ -28,7 +28,7 @@ public struct ExecOptions: Sendable {
 }
 
 extension ContainerDirectory {
-    /// `exec`: starts a further process in a running container.
+    /// `exec`: starts a further process in a container that runs, or waits for its start.
     public func exec(
         _ id: String, _ process: RuntimeSpec.Process, _ options: ExecOptions = .init()
     ) throws(ContainerError) -> ContainerProcess {
@@ -43,10 +43,13 @@ extension ContainerDirectory {
         let first = record.pid == 0 ? nil : try self.process(record)
         let status = try status(record, process: first)
         if status == .stopped { throw .notRunning(id) }
-        guard status == .running || (status == .paused && options.ignoresPause), let container = first else {
+        if status == .paused, !options.ignoresPause {
             throw .wrongState(
-                id, verb: "exec in", status: status,
-                remedy: status == .paused ? "resume it first, or use --ignore-paused" : "start it first")
+                id, verb: "exec in", status: status, remedy: "resume it first, or use --ignore-paused")
+        }
+        let isComplete = status == .running ? true : try isComplete(record)
+        guard let container = first, isComplete else {
+            throw .wrongState(id, verb: "exec in", status: .creating, remedy: "wait until it is created")
         }
         let host: HostFacts
         do throws(SystemError) { host = try HostFacts.discover() } catch { throw .system(error) }
@@ -61,7 +64,7 @@ extension ContainerDirectory {
             extraDescriptors: options.extraDescriptors, seccompCache: options.seccompCache,
             keyring: Self.keyring(of: id))
         request.seccompProgram = known.program
-        request.state = record.state(.running)
+        request.state = record.state(status)
         request.listening = options.listening
         if let path = options.cgroup, record.cgroup.unified == nil {
             throw .option("--cgroup \"\(path)\": the container has no group of cgroup v2")
@@ -85,6 +88,17 @@ extension ContainerDirectory {
             throw .system(error)
         }
         return started
+    }
+
+    /// Before its process has come to its gate a container may still have the host's root.
+    private func isComplete(_ record: ContainerRecord) throws(ContainerError) -> Bool {
+        if record.pid == 0 { return false }
+        if try !hasNotExecuted(record) { return true }
+        do throws(SystemError) { if try StartGate.isReached(gate(record.id)) { return true } } catch {
+            throw .system(error)
+        }
+        // It may have been let go meanwhile.
+        return try !hasNotExecuted(record)
     }
 
     /// A container that manages groups of its own (systemd, dockerd) has moved out of the top of its group, which takes no

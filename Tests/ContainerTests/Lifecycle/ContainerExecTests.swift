@@ -132,6 +132,21 @@ struct ContainerExecTests {
     }
 
     @Test(
+        "in a created container a process can be started, which cannot reach into the one that waits",
+        arguments: [false, true])
+    func created(inUserNamespace: Bool) throws {
+        chown(fixture.root, inUserNamespace ? 200_000 : 0, inUserNamespace ? 200_000 : 0)
+        try create(starts: false) { if inUserNamespace { $0 = LaunchFixture.inUserNamespace($0) } }
+        defer { delete() }
+        let outcome = try exec("for place in /bin /proc/1/exe /proc/1/root /proc/1/fd/*; do readlink -f $place; done")
+        #expect(outcome.lines == ["/bin"], "\(outcome)")
+        #expect(try containers.state("one").status == .created)
+        try containers.start("one")
+        #expect(try containers.state("one").status == .running)
+        #expect(try exec("readlink /proc/1/exe").lines == ["/bin/busybox"])
+    }
+
+    @Test(
         "a container without a procfs is created and starts, and takes further processes",
         arguments: [nil, "tmpfs"], [false, true])
     func withoutProcfs(instead type: String?, inUserNamespace: Bool) throws {

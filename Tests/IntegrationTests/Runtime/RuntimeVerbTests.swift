@@ -74,6 +74,19 @@ extension Integration {
             #expect(outcome.errors.contains("it is paused; resume it first"), "\(outcome)")
         }
 
+        @Test("exec is refused while a container is being made, whose root may be the host's still")
+        func execInHook() throws {
+            let outcome = try run(
+                """
+                printf '#!/bin/sh\n"%s" --root "%s/state" exec one touch /tmp/reached; echo "exec $?" >"%s/said"\n' "$RUNTIME" "$D" "$D" >"$D/hook"
+                chmod +x "$D/hook"
+                edit "c['hooks']={'createRuntime':[{'path':'$D/hook'}]}"
+                oci create one; cat "$D/said"; [ -e /tmp/reached ] || echo "not reached"
+                oci exec one echo in; oci start one; oci exec one echo in; oci delete -f one
+                """)
+            #expect(outcome.lines == ["exec 255", "not reached", "in", "in"], "\(outcome)")
+        }
+
         @Test("on a host with many mounts containers begin without them, unless a hook may add to theirs")
         func manyMounts() throws {
             let outcome = try run(
