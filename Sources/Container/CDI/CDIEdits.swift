@@ -41,7 +41,7 @@ extension CDIRegistry {
         var edited = spec
         var rules: [RuntimeSpec.Resources.DeviceRule] = []
         for (file, edits) in try edits(for: names) { rules += try edited.apply(edits, of: file, nodes) }
-        // Without any rules everything is allowed already.
+        // Without any rules a container may use the devices that it has nodes of.
         if edited.linux?.resources?.devices.isEmpty == false { edited.linux?.resources?.devices += rules }
         spec = edited
         return rules

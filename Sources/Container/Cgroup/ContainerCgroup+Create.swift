@@ -23,7 +23,7 @@ extension ContainerCgroup {
                         "cannot set \(field): --cgroup-manager=disabled makes no cgroup",
                         remedy: "leave \(field) out, or choose --cgroup-manager=cgroupfs")
                 }
-                return (.none, [])
+                return (.none, droppedRules(request))
             case .systemd: return try SystemdManager.create(request, on: host)
             case .cgroupfs: return try createDirectories(request, on: host)
             }
@@ -85,7 +85,7 @@ extension ContainerCgroup {
             made: made.directories.filter { $0 != made.cgroup.path })
         do throws(CgroupError) {
             let warnings = try group.applyUnified(request.resources, on: host)
-            try group.filterDevices(request.resources.devices, inUserNamespace: request.inUserNamespace)
+            try group.filterDevices(request)
             return (group, warnings)
         } catch {
             for directory in made.directories { _ = rmdir(directory) }
@@ -110,6 +110,28 @@ extension ContainerCgroup {
             + (try unified.apply(resources, in: try CgroupHierarchy(host), policy: .mandatory))
     }
 
+    /// What is lost without a group although it was asked for. Where no node can be made there is little that it would deny.
+    private static func droppedRules(_ request: Request) -> [String] {
+        guard !request.inUserNamespace, request.resources.devices.contains(where: { !$0.allow }) else { return [] }
+        return [
+            "\(request.fieldPrefix)devices denies devices in vain: --cgroup-manager=disabled makes no cgroup, and without one "
+                + "the container can use every device that it has or makes a node of"
+        ]
+    }
+
+    /// Puts the device rules of a new container in force.
+    func filterDevices(_ request: Request) throws(CgroupError) {
+        if !request.hasStandardDevices {
+            return try filterDevices(request.deviceRules, inUserNamespace: request.inUserNamespace)
+        }
+        // Nobody asked for these: a host that cannot put them in force starts the container all the same.
+        if let unified {
+            try DeviceFilter.apply(DeviceRules.complete(request.deviceRules), to: unified, withoutPermission: .skip)
+        } else if let devices = legacy["devices"] {
+            try LegacyDevices.apply(DeviceRules.complete(request.deviceRules), to: devices, withoutPermission: .skip)
+        }
+    }
+
     /// Puts device rules in force, followed by those for the devices that every container has. No rules at all leave the
     /// devices as they are.
     func filterDevices(
@@ -128,6 +150,16 @@ extension ContainerCgroup {
                 "cannot set devices: this host has neither cgroup v2 nor the devices controller of cgroup v1",
                 remedy: "mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified")
         }
+    }
+}
+
+extension ContainerCgroup.Request {
+    /// Without rules a container that can make device nodes could reach every disk. Inside of a user namespace it cannot.
+    var hasStandardDevices: Bool { resources.devices.isEmpty && !inUserNamespace }
+
+    /// The rules to put in force, before those for the devices that every container has.
+    var deviceRules: [RuntimeSpec.Resources.DeviceRule] {
+        hasStandardDevices ? DeviceRules.only(devices) : resources.devices
     }
 }
 

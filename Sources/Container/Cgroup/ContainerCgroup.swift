@@ -54,6 +54,8 @@ public struct ContainerCgroup: Sendable, Equatable {
         public var cgroupsPath: String?
         /// `linux.resources`.
         public var resources: RuntimeSpec.Resources
+        /// `linux.devices`: what it may use beside the standard devices if the resources have no device rules.
+        public var devices: [RuntimeSpec.Device] = []
         /// Who makes the groups.
         public var manager = Manager.cgroupfs
         /// Annotations of the container; those that begin with `org.systemd.property.` are for systemd.

@@ -9,8 +9,8 @@ public enum DeviceFilter {
     public enum WithoutPermission: Sendable {
         /// Fail.
         case refuse
-        /// Go on: right inside of a user namespace without the right to make device nodes, where only nodes that were
-        /// bound into the container exist.
+        /// Go on, also where the kernel has no such programs: right inside of a user namespace without the right to make
+        /// device nodes, where only nodes that were bound into the container exist, and for rules that nobody asked for.
         case skip
     }
 
@@ -79,7 +79,9 @@ public enum DeviceFilter {
     private static func failure(
         _ verb: String, _ cgroup: Cgroup, _ errno: Errno, _ words: String, _ policy: WithoutPermission
     ) throws(CgroupError) -> Bool {
-        let missing = errno == .notPermitted || errno == .noSystemCall
+        // The verifier, which only kernels with such programs have, says what it refuses.
+        let isUnknown = errno == .noSystemCall || (verb == "load" && errno == .invalidArgument && words.isEmpty)
+        let missing = errno == .notPermitted || isUnknown
         if missing, policy == .skip { return false }
         let remedy =
             switch errno {

@@ -94,6 +94,7 @@ extension ContainerDirectory {
         var request = ContainerCgroup.Request(
             id: made.id, cgroupsPath: spec.linux?.cgroupsPath, resources: spec.linux?.resources ?? .init())
         request.manager = options.cgroupManager
+        request.devices = spec.linux?.devices ?? []
         request.annotations = spec.annotations
         request.inUserNamespace = spec.linux?.namespaces.contains { $0.kind == .user } ?? false
         try announce(request, spec, host, options, made)

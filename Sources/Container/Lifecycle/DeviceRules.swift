@@ -11,6 +11,18 @@ public enum DeviceRules {
             }
     }
 
+    /// What stands in the place of rules that are missing: nothing but these devices.
+    static func only(_ devices: [RuntimeSpec.Device]) -> [RuntimeSpec.Resources.DeviceRule] {
+        [.init(allow: false, access: "rwm")]
+            + devices.filter { $0.type != "p" && isNumber($0.major) && isNumber($0.minor) }.map {
+                .init(
+                    allow: true, type: $0.type == "u" ? "c" : $0.type, major: $0.major, minor: $0.minor, access: "rwm")
+            }
+    }
+
+    // What else there is in place of a number is told by whoever makes the nodes.
+    private static func isNumber(_ number: Int64?) -> Bool { number.flatMap { UInt32(exactly: $0) } != nil }
+
     // A node may be made of any device; the numbers decide which can be opened.
     private static let nodes: [RuntimeSpec.Resources.DeviceRule] = ["c", "b"].map {
         .init(allow: true, type: $0, access: "m")

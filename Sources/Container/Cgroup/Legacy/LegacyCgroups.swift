@@ -41,7 +41,7 @@ enum LegacyCgroups {
                 unified: unified, legacy: legacy, path: "/" + components.joined(separator: "/"),
                 made: made.filter { !leaves.contains($0) })
             let warnings = try apply(request.resources, to: group, on: host, isLive: false)
-            try group.filterDevices(request.resources.devices, inUserNamespace: request.inUserNamespace)
+            try group.filterDevices(request)
             return (group, warnings)
         } catch {
             for directory in made { _ = rmdir(directory) }

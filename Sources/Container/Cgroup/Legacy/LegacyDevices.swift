@@ -4,7 +4,13 @@ internal import OCISpec
 /// Limits the devices of a group by the devices controller of cgroup v1.
 enum LegacyDevices {
     /// Puts these rules in force in place of those that were. Nothing that both allow is out of reach in between.
-    static func apply(_ rules: [RuntimeSpec.Resources.DeviceRule], to group: Cgroup) throws(CgroupError) {
+    static func apply(
+        _ rules: [RuntimeSpec.Resources.DeviceRule], to group: Cgroup,
+        withoutPermission policy: DeviceFilter.WithoutPermission = .refuse
+    ) throws(CgroupError) {
+        func write(_ text: String, _ allow: Bool, _ group: Cgroup) throws(CgroupError) {
+            try put(text, allow, group, policy)
+        }
         // Shape and numbers are checked as for version 2.
         _ = try DeviceProgram(rules)
         let lines = rules.map { ($0.allow, line($0)) }
@@ -25,9 +31,13 @@ enum LegacyDevices {
         for (allow, text) in wanted { try write(text, allow, group) }
     }
 
-    private static func write(_ text: String, _ allow: Bool, _ group: Cgroup) throws(CgroupError) {
+    private static func put(
+        _ text: String, _ allow: Bool, _ group: Cgroup, _ policy: DeviceFilter.WithoutPermission
+    ) throws(CgroupError) {
         let file = allow ? "devices.allow" : "devices.deny"
         guard let errno = group.write(text, to: file) else { return }
+        // What a parent does not allow stays denied.
+        if errno == .notPermitted, policy == .skip { return }
         throw CgroupError(
             .limit(field: "devices", controller: "devices"),
             "cannot set devices: writing \"\(text)\" to \(group.path)/\(file): \(errno)",

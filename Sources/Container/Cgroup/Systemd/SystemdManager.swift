@@ -22,7 +22,7 @@ enum SystemdManager {
         let unit = SystemdUnit(name: place.name, isOfUser: isOfUser)
         let extra = try SystemdAnnotations.properties(request.annotations)
         let settings = try CgroupLimits.settings(for: request.resources, killsWholeGroup: false, current: { _ in nil })
-        let devices = try SystemdProperties.devices(request.resources.devices)
+        let devices = try SystemdProperties.devices(request.deviceRules)
 
         let placeholder = place.isSlice ? nil : try Placeholder()
         let group: ContainerCgroup
@@ -45,7 +45,7 @@ enum SystemdManager {
                     remedy: "run where the host's cgroup2 hierarchy is mounted")
             }
             let warnings = try group.applyUnified(request.resources, on: host)
-            try group.filterDevices(request.resources.devices, inUserNamespace: request.inUserNamespace)
+            try group.filterDevices(request)
             group.makeRoomForPlaceholder()
             return (group, warnings)
         } catch {

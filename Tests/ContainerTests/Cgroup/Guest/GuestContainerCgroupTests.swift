@@ -188,6 +188,22 @@ struct GuestContainerCgroupTests {
         #expect(try !test.succeeds("cat /dev/null"))
     }
 
+    @Test("Guest: without device rules the standard devices and those of the configuration are open, and no others")
+    func standardDevices() throws {
+        let kmsg = "exec 3</dev/kmsg"
+        let test = try GroupUnderTest()
+        #expect(try test.succeeds("cat /dev/null && head -c1 /dev/zero && head -c1 /dev/urandom"))
+        #expect(try !test.succeeds(kmsg))
+        try test.update(.init(pids: .init(limit: 30)))
+        #expect(try !test.succeeds(kmsg), "an update of something else opened the devices")
+        let given = try GroupUnderTest { $0.devices = [.init(type: "c", path: "/dev/x", major: 1, minor: 11)] }
+        #expect(try given.succeeds(kmsg))
+        let open = try GroupUnderTest(.init(devices: [.init(allow: true, access: "rwm")]))
+        #expect(try open.succeeds(kmsg))
+        let inside = try GroupUnderTest { $0.inUserNamespace = true }
+        #expect(try inside.succeeds(kmsg))
+    }
+
     @Test("Guest: statistics in the form of events")
     func statistics() throws {
         let test = try GroupUnderTest(.init(memory: .init(limit: 64 << 20), pids: .init(limit: 20)))

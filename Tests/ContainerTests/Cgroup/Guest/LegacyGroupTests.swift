@@ -124,6 +124,17 @@ struct LegacyGroupTests {
         #expect(try test.succeeds("cat /dev/null"))
     }
 
+    @Test("without device rules there are the standard devices and those of the configuration")
+    func standardDevices() throws {
+        let test = try GroupUnderTest(on: try host())
+        #expect(try test.succeeds("cat /dev/null && head -c1 /dev/zero"))
+        #expect(try !test.succeeds("exec 3</dev/kmsg"))
+        let given = try GroupUnderTest(on: try host()) {
+            $0.devices = [.init(type: "c", path: "/dev/x", major: 1, minor: 11)]
+        }
+        #expect(try given.succeeds("exec 3</dev/kmsg"))
+    }
+
     @Test("on a hybrid host version 1 is used only when that is allowed, and then beside cgroup2")
     func hybrid() throws {
         let legacy = try host()

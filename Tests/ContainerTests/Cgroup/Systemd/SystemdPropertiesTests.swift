@@ -157,6 +157,9 @@ struct SystemdPropertiesTests {
         #expect(try create(.init(pids: .init(limit: -1))).count == 1)
         #expect(try create(.init(devices: [.init(allow: false)])) { $0.inUserNamespace = true }.count == 1)
         #expect(try create(.init()) { $0.manager = .disabled }.isEmpty)
+        let denied = Resources(devices: [.init(allow: false), .init(allow: true, type: "c")])
+        #expect(try create(denied) { $0.manager = .disabled }.count == 1)
+        #expect(try create(.init(devices: [.init(allow: true)])) { $0.manager = .disabled }.isEmpty)
         for (resources, field) in [
             (Resources(memory: .init(limit: 1 << 20)), "memory.limit"),
             (Resources(devices: [.init(allow: false)]), "devices"),
