@@ -74,6 +74,12 @@ extension ContainerCgroup {
         return state.hasPrefix("FROZEN")
     }
 
+    /// Lets processes of a paused container that were sent SIGKILL die of it, which in version 1 they do not while they stand
+    /// still.
+    func letDie() throws(CgroupError) {
+        if unified == nil { try legacyFreezer?.setLegacyFreezer(frozen: false) }
+    }
+
     private var legacyFreezer: Cgroup? { legacy["freezer"] }
 
     private static func noFreezer(_ group: ContainerCgroup) -> CgroupError {

@@ -35,6 +35,12 @@ extension ContainerDirectory {
     /// `kill`: sends a signal to the container's process, or with `all` to every process of the container.
     public func kill(_ id: String, _ signal: SignalName, all: Bool = false) throws(ContainerError) {
         let record = try record(id)
+        try send(signal, to: record, all: all)
+        if signal != .kill { return }
+        do throws(CgroupError) { try record.cgroup.letDie() } catch { throw .cgroup(error) }
+    }
+
+    private func send(_ signal: SignalName, to record: ContainerRecord, all: Bool) throws(ContainerError) {
         if all {
             // What has ended already is what `all` asks for.
             do throws(CgroupError) {
@@ -43,7 +49,7 @@ extension ContainerDirectory {
             for process in try processesOfNamespace(record) { try self.signal(process, signal) }
             return
         }
-        guard let process = try process(record), try self.signal(process, signal) else { throw .notRunning(id) }
+        guard let process = try process(record), try self.signal(process, signal) else { throw .notRunning(record.id) }
     }
 
     @discardableResult

@@ -135,6 +135,31 @@ struct LegacyGroupTests {
         #expect(try given.succeeds("exec 3</dev/kmsg"))
     }
 
+    @Test("a paused container that is sent SIGKILL dies of it")
+    func killPaused() throws {
+        let test = try GroupUnderTest(on: try host())
+        let child = try test.run("exec sleep 1000")
+        try test.wait("the program runs alone") { try File.readText("/proc/\(child)/comm") == "sleep\n" }
+        let directory = "/tmp/mlrun-state-\(File.randomName())"
+        defer { try? File.removeTree(directory) }
+        let containers = ContainerDirectory(root: directory)
+        for all in [false, true] {
+            let child = try test.run("exec sleep 1000")
+            let start = try #require(try ProcessFacts.startTime(of: child))
+            try File.makeDirectories(containers.directory("paused"))
+            try containers.write(
+                ContainerRecord(
+                    ociVersion: "1.0.2", id: "paused", bundle: "/", pid: child, startTime: start, created: 0,
+                    annotations: [:], rootfs: "/", cgroup: test.group))
+            try test.group.pause(deadline: GroupUnderTest.deadline())
+            try containers.kill("paused", .terminate, all: all)
+            #expect(try test.group.isPaused())
+            try containers.kill("paused", .kill, all: all)
+            #expect(try !test.group.isPaused())
+            #expect(test.status(of: child) & 0x7F == SIGKILL)
+        }
+    }
+
     @Test("on a hybrid host version 1 is used only when that is allowed, and then beside cgroup2")
     func hybrid() throws {
         let legacy = try host()
