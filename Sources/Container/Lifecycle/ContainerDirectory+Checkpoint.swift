@@ -12,6 +12,12 @@ extension ContainerDirectory {
             throw status == .stopped ? .notRunning(id) : .wrongState(id, verb: "checkpoint", status: status)
         }
         let spec = try spec(id)
+        // Only what runs on can do without a restoration.
+        if spec.process?.terminal == true, !options.leavesRunning, !options.isAhead {
+            throw .configuration(
+                "process.terminal: the terminal of a checkpoint cannot be handed out again, so that \"\(id)\" would be lost; "
+                    + "let it go on: --leave-running")
+        }
         var words = try options.arguments()
         words += ["-t", String(process.pid), "--evasive-devices", "--orphan-pts-master"]
         do throws(SystemError) {
