@@ -48,12 +48,12 @@ enum CgroupLimits {
         return settings
     }
 
-    /// Fields that the specification lets a runtime ignore, each with the reason.
+    /// Fields that callers send from of old, and that every runtime goes on without, each with the reason.
     static func ignored(_ resources: RuntimeSpec.Resources) -> [String] {
-        guard let kernel = resources.memory?.kernel, kernel != 0 else { return [] }
+        guard let kernel = resources.memory?.kernel, kernel > 0 else { return [] }
         return [
-            "memory.kernel is ignored, as the specification allows: the kernel counts its memory for a group as part of "
-                + "memory.limit, and has no limit of its own for it since Linux 5.16"
+            "memory.kernel is ignored: it is no limit that a runtime sets any more, since Linux 5.16 has none of that kind; "
+                + "the kernel's memory for a group counts as part of memory.limit"
         ]
     }
 

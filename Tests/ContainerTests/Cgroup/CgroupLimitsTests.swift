@@ -152,6 +152,7 @@ struct CgroupLimitsTests {
         #expect(CgroupLimits.unsupported(Resources(memory: .init(disableOOMKiller: false))).isEmpty)
         #expect(CgroupLimits.ignored(resources).count == 1)
         #expect(CgroupLimits.ignored(Resources(memory: .init(kernel: 0))).isEmpty)
+        #expect(CgroupLimits.ignored(Resources(memory: .init(kernel: -1))).isEmpty)
     }
 
     @Test("the controllers that limits need")
