@@ -29,7 +29,7 @@ enum CgroupLimits {
             settings.append(
                 CgroupSetting(
                     field: "pids.limit", controller: "pids", file: "pids.max",
-                    value: limit > 0 ? String(limit) : "max", holdsWithoutFile: limit <= 0))
+                    value: processes(limit).map { String($0) } ?? "max", holdsWithoutFile: limit < 0))
         }
         if let blockIO = resources.blockIO { settings += try Self.io(blockIO, current: current) }
         for (index, limit) in resources.hugepageLimits.enumerated() {
@@ -47,6 +47,10 @@ enum CgroupLimits {
         settings += try unified(resources.unified)
         return settings
     }
+
+    /// How many processes a limit allows; nil for any number. None at all is one, in which no process can be started either:
+    /// systemd knows no limit of none, and both managers are to do the same.
+    static func processes(_ limit: Int64) -> Int64? { limit < 0 ? nil : max(limit, 1) }
 
     /// Fields that callers send from of old, and that every runtime goes on without, each with the reason.
     static func ignored(_ resources: RuntimeSpec.Resources) -> [String] {

@@ -2,7 +2,8 @@ internal import LinuxSystem
 public import OCISpec
 
 extension ContainerDirectory {
-    /// `update`: changes the limits of a container that runs or waits. Fields that are not set, or 0, stay as they are;
+    /// `update`: changes the limits of a container that runs or waits. Fields that are not set stay as they are, and so do those of
+    /// which 0 is no value;
     /// when one cannot be set, those that were set before it get their old values again.
     /// - Returns: warnings.
     @discardableResult
@@ -12,7 +13,7 @@ extension ContainerDirectory {
         let cgroup = try cgroup(record, to: "update")
         var spec = try spec(id)
         let before = spec.linux?.resources ?? .init()
-        var (merged, touched) = ResourceChanges.merge(changes, into: before)
+        var (merged, touched) = ResourceChanges.merge(spec.adapted(changes), into: before)
         // Callers send the rules of the creation again with each change of a limit. Those are in force, together with what
         // the runtime itself allows, and stay so; only other ones replace them.
         if changes.devices != before.devices { touched.devices = changes.devices }
@@ -54,11 +55,7 @@ enum ResourceChanges {
         if !changes.devices.isEmpty { merged.devices = changes.devices }
         mergeMemory(changes, &merged, &touched)
         mergeCPU(changes, &merged, &touched)
-        if let limit = changes.pids?.limit, limit != 0 {
-            merged.pids = changes.pids
-        } else {
-            touched.pids = nil
-        }
+        if changes.pids?.limit != nil { merged.pids = changes.pids } else { touched.pids = nil }
         if let io = changes.blockIO {
             merged.blockIO = blockIO(io, over: merged.blockIO ?? .init())
         }

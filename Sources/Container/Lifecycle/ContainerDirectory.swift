@@ -57,7 +57,7 @@ public struct ContainerDirectory: Sendable {
     static func readSpec(_ path: String) throws(ContainerError) -> RuntimeSpec {
         let bytes: [UInt8]
         do throws(SystemError) { bytes = try File.read(path, limit: 16 << 20) } catch { throw .system(error) }
-        do throws(JSONError) { return try RuntimeSpec(JSONCursor(try JSON(parsing: bytes))) } catch {
+        do throws(JSONError) { return try RuntimeSpec(JSONCursor(try JSON(parsing: bytes))).adapted() } catch {
             throw .configuration("\(error)")
         }
     }

@@ -110,7 +110,7 @@ extension RuntimeSpec {
         }
 
         public struct Pids: Sendable, Equatable {
-            /// 0 and less: unlimited, as the callers mean it.
+            /// Less than 0: unlimited.
             public var limit: Int64?
 
             public init(limit: Int64?) { self.limit = limit }

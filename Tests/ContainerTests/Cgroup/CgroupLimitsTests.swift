@@ -91,11 +91,15 @@ struct CgroupLimitsTests {
         for list in ["0\n1", "\n", " "] { #expect(field(Resources(cpu: .init(mems: list))) == "cpu.mems") }
     }
 
-    @Test("pids: zero and less are unlimited")
+    @Test("pids: less than zero is unlimited, and none at all is one, as systemd has it")
     func pids() throws {
         #expect(try files(Resources(pids: .init(limit: 64))) == ["pids.max=64"])
         #expect(try files(Resources(pids: .init(limit: -1))) == ["pids.max=max"])
+        #expect(try files(Resources(pids: .init(limit: -5))) == ["pids.max=max"])
+        #expect(try files(Resources(pids: .init(limit: 0))) == ["pids.max=1"])
         #expect(try files(Resources(pids: .init(limit: nil))) == [])
+        let none = try CgroupLimits.settings(for: Resources(pids: .init(limit: 0)), current: { _ in nil })
+        #expect(none.allSatisfy { !$0.holdsWithoutFile })
     }
 
     @Test("io: throttles by device, and weights for the scheduler there is")

@@ -94,7 +94,7 @@ struct LegacyLimitsTests {
                 Resources(
                     pids: .init(limit: 0), hugepageLimits: [.init(pageSize: "2MB", limit: 9)],
                     network: .init(classID: 5, priorities: ["eth0": 7]), rdma: ["m": .init(hcaObjects: 1)])) == [
-                    "pids: pids.max=max", "hugetlb: hugetlb.2MB.limit_in_bytes=9",
+                    "pids: pids.max=1", "hugetlb: hugetlb.2MB.limit_in_bytes=9",
                     "hugetlb: hugetlb.2MB.rsvd.limit_in_bytes=9", "net_cls: net_cls.classid=5",
                     "net_prio: net_prio.ifpriomap=eth0 7", "rdma: rdma.max=m hca_object=1",
                 ])

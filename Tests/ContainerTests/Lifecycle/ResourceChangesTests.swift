@@ -1,18 +1,36 @@
+import LinuxSystem
 import OCISpec
 import Testing
 
 @testable import Container
 
 @Suite struct ResourceChangesTests {
-    @Test("what is not set, or 0, stays as it is")
+    @Test("what is not set, or 0 where that is no value, stays as it is")
     func unset() {
         let before = RuntimeSpec.Resources(
             memory: .init(limit: 100, swap: 200), cpu: .init(shares: 512, quota: 5), pids: .init(limit: 9))
         let (merged, touched) = ResourceChanges.merge(
-            .init(memory: .init(limit: 0, swap: 0), cpu: .init(shares: 0, quota: 0, cpus: ""), pids: .init(limit: 0)),
+            .init(memory: .init(limit: 0, swap: 0), cpu: .init(shares: 0, quota: 0, cpus: ""), pids: .init(limit: nil)),
             into: before)
         #expect(merged == before)
         #expect(touched.pids == nil)
+        let (none, _) = ResourceChanges.merge(.init(pids: .init(limit: 0)), into: before)
+        #expect(none.pids?.limit == 0)
+    }
+
+    @Test("a limit of no processes is one since version 1.3, and before that none at all, as podman 4 writes -1")
+    func noProcesses() throws {
+        let place = "/tmp/mlrun-versions-\(File.randomName())"
+        defer { try? File.removeTree(place) }
+        for (version, limit) in [("1.0.2-dev", -1), ("1.2.1", -1), ("1.3.0", 0), ("1.3.0+dev", 0)] as [(String, Int64)]
+        {
+            var spec = RuntimeSpec(ociVersion: version)
+            spec.linux = .init(resources: .init(pids: .init(limit: 0)))
+            try File.replace(place, with: spec.json.bytes(), durable: false)
+            #expect(try ContainerDirectory.readSpec(place).linux?.resources?.pids?.limit == limit)
+            let change = RuntimeSpec.Resources(memory: .init(limit: 5), pids: .init(limit: 0))
+            #expect((spec.adapted(change).pids == nil) == (limit == -1))
+        }
     }
 
     @Test("memory and swap, and a quota and its period, are written together")

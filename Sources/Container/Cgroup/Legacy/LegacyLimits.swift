@@ -19,7 +19,7 @@ enum LegacyLimits {
             settings.append(
                 CgroupSetting(
                     field: "pids.limit", controller: "pids", file: "pids.max",
-                    value: limit > 0 ? String(limit) : "max", holdsWithoutFile: limit <= 0))
+                    value: CgroupLimits.processes(limit).map { String($0) } ?? "max", holdsWithoutFile: limit < 0))
         }
         if let blockIO = resources.blockIO { settings += try Self.blockIO(blockIO) { current("blkio", $0) } }
         for (index, limit) in resources.hugepageLimits.enumerated() {

@@ -34,7 +34,10 @@ enum SystemdManager {
             let path = try bus.controlGroup(of: unit.name)
             group = ContainerCgroup(
                 unified: Cgroup(path: mount + path), unit: unit, path: path,
-                keeper: placeholder.map { .init(placeholder: $0, processes: request.resources.pids?.limit) })
+                keeper: placeholder.map {
+                    .init(
+                        placeholder: $0, processes: request.resources.pids?.limit.flatMap(CgroupLimits.processes))
+                })
         } catch {
             throw failure(error, isOfUser: isOfUser)
         }
@@ -154,13 +157,13 @@ extension ContainerCgroup {
     }
 
     func makeRoomForPlaceholder() {
-        guard let limit = keeper?.processes, limit > 0, limit < Int64.max else { return }
+        guard let limit = keeper?.processes, limit < Int64.max else { return }
         _ = unified?.write(String(limit + 1), to: "pids.max")
     }
 
     func endPlaceholder() {
         guard let keeper else { return }
         keeper.placeholder.end()
-        if let limit = keeper.processes, limit > 0 { _ = unified?.write(String(limit), to: "pids.max") }
+        if let limit = keeper.processes { _ = unified?.write(String(limit), to: "pids.max") }
     }
 }
