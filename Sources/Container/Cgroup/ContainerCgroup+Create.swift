@@ -82,13 +82,15 @@ extension ContainerCgroup {
             components, wanted: CgroupLimits.controllers(of: request.resources), reusesEmpty: true)
         let group = ContainerCgroup(
             unified: made.cgroup, path: "/" + components.joined(separator: "/"),
-            made: made.directories.filter { $0 != made.cgroup.path })
+            made: made.directories.filter { $0 != made.cgroup.path },
+            found: request.found([made.cgroup.path], made: made.directories))
         do throws(CgroupError) {
             let warnings = try group.applyUnified(request.resources, on: host)
             try group.filterDevices(request)
             return (group, warnings)
         } catch {
             for directory in made.directories { _ = rmdir(directory) }
+            group.leaveFound()
             throw error
         }
     }
@@ -154,6 +156,12 @@ extension ContainerCgroup {
 }
 
 extension ContainerCgroup.Request {
+    /// Which of the container's groups somebody else made. One without a path in the configuration is where nobody else
+    /// makes any, and left over.
+    func found(_ groups: [String], made: [String]) -> [String] {
+        cgroupsPath?.isEmpty == false ? groups.filter { !made.contains($0) } : []
+    }
+
     /// Without rules a container that can make device nodes could reach every disk. Inside of a user namespace it cannot.
     var hasStandardDevices: Bool { resources.devices.isEmpty && !inUserNamespace }
 

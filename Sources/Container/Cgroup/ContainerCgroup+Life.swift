@@ -106,7 +106,9 @@ extension ContainerCgroup {
     public func remove(deadline: UInt64? = nil) throws(CgroupError) {
         if isNone { return }
         // A group goes only when nobody is left in it; mostly the container has ended, and took everything along.
-        if let unified, legacy.isEmpty, unit == nil, rmdir(unified.path) == 0 { return try removeParents() }
+        if let unified, legacy.isEmpty, unit == nil, found.isEmpty, rmdir(unified.path) == 0 {
+            return try removeParents()
+        }
         let deadline = deadline ?? mlr_monotonic_nanoseconds() + 10_000_000_000
         try kill()
         guard try waitUntilEmpty(deadline: deadline) else {
@@ -127,11 +129,21 @@ extension ContainerCgroup {
     }
 
     private func removeEmpty() throws(CgroupError) {
-        try unified?.remove()
-        for (_, group) in legacy { try group.remove() }
+        leaveFound()
+        for group in [unified].compactMap({ $0 }) + legacy.values where !found.contains(group.path) {
+            try group.remove()
+        }
         try removeParents()
         // systemd removes the group of a unit that is over; what it left is removed here.
         if let unit { SystemdManager.forget(unit) }
+    }
+
+    /// Lets groups that were there before take other processes again: of a container's life in them no device program and no
+    /// standstill stays.
+    func leaveFound() {
+        guard let unified, found.contains(unified.path), unified.exists else { return }
+        try? DeviceFilter.remove(from: unified)
+        try? unified.thaw()
     }
 
     private func removeParents() throws(CgroupError) {

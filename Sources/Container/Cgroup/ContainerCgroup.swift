@@ -15,12 +15,14 @@ public struct ContainerCgroup: Sendable, Equatable {
     public let path: String
     /// The directories that were made for it, the lowest first: what removal takes away again, as far as it is empty.
     let made: [String]
+    /// Those of its groups that its configuration names and that were there before: they are left where they are.
+    let found: [String]
     /// What keeps a unit of systemd alive until the container is in it.
     let keeper: Keeper?
 
     init(
         unified: Cgroup?, legacy: [String: Cgroup] = [:], unit: SystemdUnit? = nil, path: String, made: [String] = [],
-        keeper: Keeper? = nil
+        found: [String] = [], keeper: Keeper? = nil
     ) {
         self.keeper = keeper
         self.unified = unified
@@ -28,6 +30,7 @@ public struct ContainerCgroup: Sendable, Equatable {
         self.unit = unit
         self.path = path
         self.made = made
+        self.found = found
     }
 
     /// No group at all: nothing is limited, and only the first process is known.
@@ -84,6 +87,7 @@ public struct ContainerCgroup: Sendable, Equatable {
         unit = try cursor.optional("unit", SystemdUnit.init)
         path = try cursor.required("path").string()
         made = try cursor.optional("made")?.strings() ?? []
+        found = try cursor.optional("found")?.strings() ?? []
         keeper = nil
         if unified == nil, legacy.isEmpty { throw cursor.failure("names no group") }
         // Processes of these are killed, and they are removed.
@@ -104,6 +108,7 @@ public struct ContainerCgroup: Sendable, Equatable {
         object["unit"] = unit?.json
         object["path"] = .string(path)
         object.set("made", made)
+        object.set("found", found)
         return .object(object)
     }
 }

@@ -43,15 +43,26 @@ public enum DeviceFilter {
         let replaced = old.count == 1 ? old[0].rawValue : -1
         let attached = mlr_bpf_attach_device_program(directory.rawValue, program.rawValue, replaced)
         if attached < 0 { return try failure("attach", cgroup, Errno(rawValue: -attached), "", withoutPermission) }
-        if old.count > 1 {
-            for program in old {
-                let detached = mlr_bpf_detach_device_program(directory.rawValue, program.rawValue)
-                if detached < 0, detached != -Errno.noSuchFile.rawValue {
-                    return try failure("detach an older one of", cgroup, Errno(rawValue: -detached), "", .refuse)
-                }
+        if old.count > 1 { try detach(old, directory.rawValue, cgroup) }
+        return true
+    }
+
+    /// Takes away what ``apply(_:to:withoutPermission:)`` has put there.
+    static func remove(from cgroup: Cgroup) throws(CgroupError) {
+        let directory: OwnedDescriptor
+        do { directory = try File.open(cgroup.path, 0) } catch { throw CgroupError(error) }
+        try detach(try attachedPrograms(directory.rawValue, cgroup), directory.rawValue, cgroup)
+    }
+
+    private static func detach(
+        _ programs: [SharedDescriptor], _ directory: Int32, _ cgroup: Cgroup
+    ) throws(CgroupError) {
+        for program in programs {
+            let detached = mlr_bpf_detach_device_program(directory, program.rawValue)
+            if detached < 0, detached != -Errno.noSuchFile.rawValue {
+                _ = try failure("detach an older one of", cgroup, Errno(rawValue: -detached), "", .refuse)
             }
         }
-        return true
     }
 
     /// The programs of an earlier call.

@@ -170,7 +170,8 @@ struct ContainerDirectoryTests {
         .enabled(if: LaunchExecTests.hasCgroup2, "needs a cgroup2 hierarchy"))
     func devices() throws {
         let group = "/mlrun-oci-test-\(File.randomName())"
-        var spec = LaunchFixture.spec("echo x > /dev/null || touch /tmp/null; cat /dev/kmsg || touch /tmp/refused")
+        let script = "echo x > /dev/null || touch /tmp/null; cat /dev/kmsg || touch /tmp/refused"
+        var spec = LaunchFixture.spec(script)
         spec.linux?.devices = [.init(type: "c", path: "/dev/kmsg", major: 1, minor: 11)]
         spec.linux?.resources = .init()
         spec.linux?.resources?.devices = [.init(allow: false, access: "rwm")]
@@ -178,6 +179,15 @@ struct ContainerDirectoryTests {
         var options = try options(spec)
         options.cgroupManager = .cgroupfs
         options.startsAtOnce = true
+        // A creation that fails leaves a group that it has not made.
+        let place = try CgroupHierarchy.discover().group(at: group).path
+        try File.makeDirectories(place)
+        spec.process?.args = ["no-such-program"]
+        try File.replace("\(fixture.directory)/config.json", with: spec.json.bytes(), durable: false)
+        #expect(throws: ContainerError.self) { try containers.create("devices", options) }
+        #expect(rmdir(place) == 0)
+        spec.process?.args = ["sh", "-c", script]
+        try File.replace("\(fixture.directory)/config.json", with: spec.json.bytes(), durable: false)
         let (process, _) = try containers.create("devices", options)
         try process.wait()
         try containers.delete("devices")

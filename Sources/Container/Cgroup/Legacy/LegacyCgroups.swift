@@ -39,7 +39,7 @@ enum LegacyCgroups {
             let leaves = Set(legacy.values.map(\.path) + [unified?.path].compactMap { $0 })
             let group = ContainerCgroup(
                 unified: unified, legacy: legacy, path: "/" + components.joined(separator: "/"),
-                made: made.filter { !leaves.contains($0) })
+                made: made.filter { !leaves.contains($0) }, found: request.found(leaves.sorted(), made: made))
             let warnings = try apply(request.resources, to: group, on: host, isLive: false)
             try group.filterDevices(request)
             return (group, warnings)

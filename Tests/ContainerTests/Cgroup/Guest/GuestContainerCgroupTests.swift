@@ -170,6 +170,37 @@ struct GuestContainerCgroupTests {
         #expect(try test.group.processes() == [child])
     }
 
+    @Test("Guest: a group that was there before stays when its container is gone or was not made, and serves again")
+    func found() throws {
+        let host = try HostCgroups.discover()
+        let name = "mlrun-found-\(File.randomName())"
+        let place = Cgroup(path: "\(try #require(host.unifiedMount))/\(name)")
+        try File.makeDirectories(place.path)
+        defer { _ = rmdir(place.path) }
+        let shut = Resources(devices: [.init(allow: false, access: "rwm")])
+        for _ in 0...1 {
+            let test = try GroupUnderTest(shut) { $0.cgroupsPath = "/\(name)" }
+            let record = try ContainerCgroup(JSONCursor(try JSON(parsing: test.group.json.text())))
+            #expect(record == test.group)
+            try test.run("exec sleep 1000")
+            #expect(try !test.succeeds("exec 3</dev/kmsg"))
+            try record.pause(deadline: GroupUnderTest.deadline())
+            try record.remove()
+            #expect(place.exists)
+            #expect(try !place.isFrozen() && place.processes().isEmpty)
+        }
+        for bad in [Resources(devices: [.init(allow: true, type: "z")]), Resources(cpu: .init(quota: 3))] {
+            #expect(throws: CgroupError.self) { _ = try GroupUnderTest(bad) { $0.cgroupsPath = "/\(name)" } }
+            #expect(place.exists)
+        }
+        // What denied devices is gone with the container.
+        let open = try GroupUnderTest {
+            $0.cgroupsPath = "/\(name)"
+            $0.inUserNamespace = true
+        }
+        #expect(try open.succeeds("exec 3</dev/kmsg"))
+    }
+
     @Test("Guest: devices are denied but for those allowed, and an update changes that in one step")
     func devices() throws {
         let deny = Resources.DeviceRule(allow: false, access: "rwm")

@@ -135,6 +135,20 @@ struct LegacyGroupTests {
         #expect(try given.succeeds("exec 3</dev/kmsg"))
     }
 
+    @Test("groups that were there before stay when their container is gone")
+    func found() throws {
+        let host = try host()
+        let name = "mlrun-found-\(File.randomName())"
+        let place = "\(try #require(host.legacyControllers["pids"] ?? nil))/\(name)"
+        try File.makeDirectories(place)
+        defer { _ = rmdir(place) }
+        let test = try GroupUnderTest(on: host) { $0.cgroupsPath = "/\(name)" }
+        try test.run("exec sleep 1000")
+        try test.group.remove()
+        #expect(File.exists(place))
+        #expect(try !File.exists("\(#require(host.legacyControllers["freezer"] ?? nil))/\(name)"))
+    }
+
     @Test("a paused container that is sent SIGKILL dies of it")
     func killPaused() throws {
         let test = try GroupUnderTest(on: try host())
