@@ -61,6 +61,13 @@ extension ContainerCgroup {
             }
             return usesLegacy ? try LegacyCgroups.create(request, on: host) : try createUnified(request, on: host)
         } catch {
+            // Root could have the group that is asked for; others are not to be kept from running where they are.
+            if host.layout == .none, let path = request.cgroupsPath, !path.isEmpty, SystemdManager.isRootOfHost {
+                throw CgroupError(
+                    .unavailable, "linux.cgroupsPath: there can be no cgroup \"\(path)\": \(error.cause)",
+                    remedy: "mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup, or go on without: "
+                        + "--cgroup-manager=disabled")
+            }
             // A caller without a delegated subtree, such as a rootless one, has nothing to make groups in. What needs
             // none can run all the same.
             guard error.meansNoPlaceForGroups else { throw error }

@@ -84,7 +84,7 @@ enum SystemdManager {
     }
 
     /// Root of the host has the system's manager; everybody else, also root of a user namespace, has one of their own.
-    private static var isRootOfHost: Bool {
+    static var isRootOfHost: Bool {
         guard geteuid() == 0, let map = try? File.readText("/proc/self/uid_map") else { return false }
         return map.split(whereSeparator: \.isWhitespace).elementsEqual(["0", "0", "4294967295"])
     }

@@ -173,6 +173,12 @@ struct SystemdPropertiesTests {
             #expect(found == "linux.resources.\(field)")
             #expect(error?.description.hasPrefix("linux.resources.\(field): ") == true)
         }
+        if SystemdManager.isRootOfHost {
+            let named = #expect(throws: CgroupError.self) { _ = try create(.init()) { $0.cgroupsPath = "/a" } }
+            #expect(named?.description.contains("linux.cgroupsPath: ") == true, "\(named as Any)")
+            #expect(named?.remedy?.contains("--cgroup-manager=disabled") == true)
+        }
+        #expect(try create(.init()) { ($0.cgroupsPath, $0.manager) = ("/a", .disabled) }.isEmpty)
         let disabled = #expect(throws: CgroupError.self) {
             _ = try create(.init(pids: .init(limit: 5))) { $0.manager = .disabled }
         }
