@@ -94,7 +94,7 @@ extension ContainerCgroup {
         do throws(CgroupError) {
             let warnings = try group.applyUnified(request.resources, on: host)
             try group.filterDevices(request)
-            return (group, warnings)
+            return (group, try warnings + group.delegate(request))
         } catch {
             for directory in made.directories { _ = rmdir(directory) }
             group.leaveFound()

@@ -61,6 +61,8 @@ public struct ContainerCgroup: Sendable, Equatable {
         public var devices: [RuntimeSpec.Device] = []
         /// Who makes the groups.
         public var manager = Manager.cgroupfs
+        /// Whom a group of version 2 is given to.
+        public var owner: UInt32?
         /// Annotations of the container; those that begin with `org.systemd.property.` are for systemd.
         public var annotations: [String: String] = [:]
         /// Whether the container has a user namespace of its own: then no device node can be made in it, so that a device

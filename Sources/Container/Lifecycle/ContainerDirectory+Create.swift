@@ -95,6 +95,7 @@ extension ContainerDirectory {
             id: made.id, cgroupsPath: spec.linux?.cgroupsPath, resources: spec.linux?.resources ?? .init())
         request.manager = options.cgroupManager
         request.devices = spec.linux?.devices ?? []
+        request.owner = spec.ownerOfCgroup
         request.annotations = spec.annotations
         request.inUserNamespace = spec.linux?.namespaces.contains { $0.kind == .user } ?? false
         try announce(request, spec, host, options, made)

@@ -196,6 +196,60 @@ struct ContainerDirectoryTests {
         #expect(!(try CgroupHierarchy.discover().group(at: group).exists))
     }
 
+    @Test(
+        "with namespaces of users and cgroups a container that may write to its groups makes some of its own",
+        .enabled(if: LaunchExecTests.hasCgroup2, "needs a cgroup2 hierarchy"))
+    func delegation() throws {
+        for isWritable in [true, false] {
+            let script = """
+                cd /sys/fs/cgroup; mkdir own && echo 1 >own/cgroup.procs && grep -q '^1$' own/cgroup.procs && touch /tmp/made
+                echo max >cgroup.max.depth && touch /tmp/limits
+                """
+            var spec = LaunchFixture.inUserNamespace(LaunchFixture.spec(script))
+            spec.linux?.cgroupsPath = "/mlrun-oci-test-\(File.randomName())"
+            let options = ["nosuid", "noexec", "nodev"] + (isWritable ? [] : ["ro"])
+            let mount = RuntimeSpec.Mount(
+                destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: options)
+            spec.mounts.append(mount)
+            spec.mounts.append(
+                .init(destination: "/tmp", type: "bind", source: "\(fixture.root)/tmp", options: ["bind"]))
+            try check(chmod("\(fixture.root)/tmp", 0o777), "open", path: fixture.root)
+            var create = try self.options(spec)
+            create.cgroupManager = .cgroupfs
+            create.startsAtOnce = true
+            let (process, _) = try containers.create("delegation", create)
+            try process.wait()
+            try containers.delete("delegation")
+            #expect(File.exists("\(fixture.root)/tmp/made") == isWritable)
+            #expect(!File.exists("\(fixture.root)/tmp/limits"))
+            #expect(!(try CgroupHierarchy.discover().group(at: spec.linux?.cgroupsPath ?? "/").exists))
+            try File.removeIfPresent("\(fixture.root)/tmp/made")
+        }
+    }
+
+    @Test("the group goes to the user of the process, and only where it sees and may write to its own groups alone")
+    func ownerOfCgroup() {
+        var spec = LaunchFixture.inUserNamespace(LaunchFixture.spec("true"), first: 5000)
+        #expect(spec.ownerOfCgroup == nil)
+        spec.mounts.append(.init(destination: "/sys/fs/cgroup/", type: "cgroup2", options: ["nosuid"]))
+        #expect(spec.ownerOfCgroup == 5000)
+        spec.process?.user.uid = 7
+        #expect(spec.ownerOfCgroup == 5007)
+        spec.process?.user.uid = 70_000
+        #expect(spec.ownerOfCgroup == nil)
+        spec.process?.user.uid = 0
+        for change in [
+            { $0.mounts[$0.mounts.count - 1].options = ["ro"] },
+            { $0.linux?.namespaces.removeAll { $0.kind == .user } },
+            { $0.linux?.namespaces.removeAll { $0.kind == .cgroup } }, { $0.linux?.uidMappings = [] },
+            { $0.mounts[$0.mounts.count - 1].type = "bind" },
+        ] as [(inout RuntimeSpec) -> Void] {
+            var other = spec
+            change(&other)
+            #expect(other.ownerOfCgroup == nil)
+        }
+    }
+
     @Test("the terminal goes to the console socket, in one message with its name")
     func consoleSocket() throws {
         let path = "\(fixture.directory)/console.sock"

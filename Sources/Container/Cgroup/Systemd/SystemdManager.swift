@@ -50,7 +50,7 @@ enum SystemdManager {
             let warnings = try group.applyUnified(request.resources, on: host)
             try group.filterDevices(request)
             group.makeRoomForPlaceholder()
-            return (group, warnings)
+            return (group, try warnings + group.delegate(request))
         } catch {
             placeholder?.end()
             try? group.remove()
