@@ -3,12 +3,19 @@ public import OCISpec
 /// The rules that every container's device filter ends with, whatever its configuration denies: the devices that the
 /// specification says a container has (config-linux.md, default devices).
 public enum DeviceRules {
-    /// These rules, and after them those for the devices that every container may use.
+    /// These rules, and after them those for the devices that every container may use. What no rule speaks of is denied, as other
+    /// runtimes have it.
     public static func complete(_ rules: [RuntimeSpec.Resources.DeviceRule]) -> [RuntimeSpec.Resources.DeviceRule] {
-        rules + nodes
+        (rules.first.map(isForAll) == true ? rules : [.init(allow: false, access: "rwm")] + rules) + nodes
             + numbers.map { major, minor in
                 .init(allow: true, type: "c", major: major, minor: minor, access: "rwm")
             }
+    }
+
+    private static func isForAll(_ rule: RuntimeSpec.Resources.DeviceRule) -> Bool {
+        let access = Set(rule.access ?? "")
+        return (rule.type ?? "a") == "a" && rule.major == nil && rule.minor == nil
+            && (access.isEmpty || access.isSuperset(of: "rwm"))
     }
 
     /// What stands in the place of rules that are missing: nothing but these devices.

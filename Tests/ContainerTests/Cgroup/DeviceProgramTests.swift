@@ -52,6 +52,17 @@ struct DeviceProgramTests {
         return 1
     }
 
+    @Test("what no rule speaks of is denied, unless the first speaks of all")
+    func unnamed() {
+        let kmsg = Rule(allow: true, type: "c", major: 1, minor: 11, access: "rwm")
+        let all = Rule(allow: false, access: "rwm")
+        #expect(DeviceRules.complete([kmsg]).starts(with: [all, kmsg]))
+        for first in [all, Rule(allow: true), Rule(allow: true, type: "a", access: "mrw")] {
+            #expect(DeviceRules.complete([first, kmsg]).starts(with: [first, kmsg]))
+        }
+        #expect(DeviceRules.complete([Rule(allow: true, type: "c", access: "rwm")]).first == all)
+    }
+
     @Test("every combination of rules decides every access as the rules say")
     func exhaustive() throws {
         let pool = [
