@@ -45,7 +45,7 @@ struct player {
     bool gated;    /* the channel is the gate's FIFO now, which takes bytes, and a failure at the end */
     bool arrived;  /* the working directory is the program's */
     bool ready;    /* execve is next */
-    char detail[240];
+    char detail[MLR_DETAIL_ROOM];
 };
 
 #define RESULT(expression)                                                                                            \
@@ -71,6 +71,8 @@ int mlr_close_all_but(unsigned first, int kept);
 /* Runs a function in a process that shares the caller's memory and descriptors, but neither its working directory nor its
    namespaces, and waits for it. */
 int mlr_run_apart(int (*body)(void *), void *argument, int namespaces);
+/* Moves a descriptor out of the way of those the program will find: returns it, or a copy that is not below `lowest`. */
+int mlr_lift(int descriptor, int lowest);
 /* From a start gate on single bytes tell how far the player has come. */
 int mlr_send_byte(struct player *player, char byte);
 /* Returns 0 or -errno: a caller that was not told waits for ever. */
@@ -132,6 +134,8 @@ int mlr_step_time_offsets(struct player *player, const struct mlr_step *step);
 int mlr_step_find_program(struct player *player, const struct mlr_step *step);
 int mlr_step_gate(struct player *player);
 int mlr_step_execute(struct player *player, const struct mlr_step *step);
+
+/* hook.c */
 int mlr_step_hooks(struct player *player, const struct mlr_step *step);
 
 #endif

@@ -117,15 +117,14 @@ int mlr_step_time_offsets(struct player *player, const struct mlr_step *step) {
     return result;
 }
 
-/* Moves a descriptor out of the way of those the program will find. */
-static int lift(int descriptor, int lowest) {
+int mlr_lift(int descriptor, int lowest) {
     if (descriptor >= lowest) return descriptor;
     RESULT(fcntl(descriptor, F_DUPFD_CLOEXEC, lowest));
 }
 
 static int lift_kept(int *descriptor, int lowest) {
     if (*descriptor < 0) return 0;
-    int lifted = lift(*descriptor, lowest);
+    int lifted = mlr_lift(*descriptor, lowest);
     if (lifted < 0) return lifted;
     *descriptor = lifted;
     return 0;
@@ -156,7 +155,7 @@ static void write_own_number(const struct mlr_launch *launch) {
 
 static int place_extra(const struct mlr_launch *launch, int lowest) {
     for (size_t i = 0; i < launch->extra_count; i++) {
-        int lifted = lift(launch->extra[i], lowest);
+        int lifted = mlr_lift(launch->extra[i], lowest);
         if (lifted < 0) return lifted;
         // Descriptors are the lowest free ones in order, so that each can be found again.
         ((int32_t *)launch->extra)[i] = lifted;
@@ -184,7 +183,7 @@ int mlr_step_streams(struct player *player, const struct mlr_step *step) {
             if (null < 0) null = open_null(player);
             given = null;
         }
-        sources[i] = given < 0 ? given : lift(given, lowest);
+        sources[i] = given < 0 ? given : mlr_lift(given, lowest);
         if (sources[i] < 0) return sources[i];
         if (given == null) null = sources[i];
     }

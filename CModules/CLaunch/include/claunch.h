@@ -77,6 +77,8 @@ enum {
     MLR_STREAMS_CHOWN = 1,      /* STREAMS: give them to the container's user */
     MLR_OWN_NUMBER_ROOM = 10,   /* digits of the highest pid */
     MLR_DIRECTORY_EARLY = 1,    /* WORKING_DIRECTORY: before the ids change; EACCES is left to the later step */
+    MLR_DETAIL_ROOM = 1024,     /* of a report's text; with the rest of it less than what a pipe takes as one (PIPE_BUF) */
+    MLR_HOOK_OUTPUT_ROOM = 4096, /* of what a hook says, the end that is kept */
 };
 
 struct mlr_hook {
@@ -150,7 +152,7 @@ struct mlr_report {
     int32_t step;
     int32_t error;      /* positive errno */
     uint32_t step_kind; /* of the step, for those who have no plan to look it up in */
-    char text[240];
+    char text[MLR_DETAIL_ROOM];
 };
 
 /* Clones the child (or the stage that will), which waits for one byte on its channel before its first step. Returns 0
@@ -164,10 +166,12 @@ int mlr_open_bind(const struct mlr_bind *bind, const char **failed);
 /* As mlr_open_bind, in another mount namespace and with its locks (mount_namespaces(7)). Not async-signal-safe. */
 int mlr_open_bind_in(int namespace, const struct mlr_bind *bind, const char **failed);
 
-/* Runs a program to its end with nothing but the environment given, standard input from `input` (rewound) and output to
-   `output` or, for -1, the caller's; in `directory` unless NULL. Returns the wait status (wait(2)), -ETIMEDOUT after killing
-   it, or -errno when it could not be run. Async-signal-safe. */
-int mlr_run_hook(const struct mlr_hook *hook, int input, const char *directory);
+/* Runs a program to its end with nothing but the environment given and standard input from `input` (rewound), in `directory`
+   unless NULL. What it writes goes nowhere but, as one line without control characters, into the MLR_HOOK_OUTPUT_ROOM + 1
+   bytes of `said`: the end of its standard error, or of its standard output when that is empty. Whatever it leaves running
+   is not waited for. Returns the wait status (wait(2)), -ETIMEDOUT after killing it, or -errno when it could not be run.
+   Async-signal-safe. */
+int mlr_run_hook(const struct mlr_hook *hook, int input, const char *directory, char *said);
 
 /* Executes the calling program again from a read-only mount of its own file, with its path and the same arguments. Returns 0 when it runs from
    one already, or -errno when that is not to be had, as without CAP_SYS_ADMIN. For a single-threaded start of main. */

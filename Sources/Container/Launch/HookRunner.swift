@@ -24,9 +24,21 @@ enum HookRunner {
         let arena = PlayerArena()
         for hook in hooks {
             var encoded = encode(hook, in: arena)
-            let status = mlr_run_hook(&encoded, input.rawValue, directory.map(arena.string))
+            let (status, said) = run(&encoded, input.rawValue, directory.map(arena.string))
             if status == 0 { continue }
-            throw .hook("\(stage) hook \(hook.path) \(outcome(status, timeout: hook.timeout))")
+            let outcome = outcome(status, timeout: hook.timeout)
+            throw .hook("\(stage) hook \(hook.path) \(outcome)\(said.isEmpty ? "" : ": \(said)")")
+        }
+    }
+
+    /// - Returns: what became of the hook, as `mlr_run_hook` tells, and the end of what it said, in one line.
+    static func run(
+        _ hook: inout mlr_hook, _ input: Int32, _ directory: UnsafePointer<CChar>?
+    ) -> (status: Int32, said: String) {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(MLR_HOOK_OUTPUT_ROOM) + 1) { room in
+            guard let text = room.baseAddress else { return (-ENOMEM, "") }
+            text.initialize(to: 0)
+            return (mlr_run_hook(&hook, input, directory, text), String(cString: text))
         }
     }
 

@@ -108,9 +108,6 @@ extension mlr_report {
     /// What became of a hook.
     func hookText(_ stage: String) -> String {
         if error == ECANCELED { return "\(stage) hook \(detail)" }
-        let reason =
-            error == ETIMEDOUT
-            ? "did not end in time and was killed" : "cannot be run: \(LaunchError.reason(Errno(rawValue: error)))"
-        return "\(stage) hook \(detail) \(reason)"
+        return "\(stage) hook \(detail) cannot be run: \(LaunchError.reason(Errno(rawValue: error)))"
     }
 }

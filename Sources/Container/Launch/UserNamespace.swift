@@ -119,9 +119,12 @@ public enum UserNamespace {
         let arena = PlayerArena()
         var encoded = HookRunner.encode(hook, in: arena)
         let input = OwnedDescriptor(taking: try check(mlr_memfd_create("input", 0), "create a memory file"))
-        let status = try check(mlr_run_hook(&encoded, input.rawValue, nil), "run", path: program)
+        let (outcome, said) = HookRunner.run(&encoded, input.rawValue, nil)
+        let status = try check(outcome, "run", path: program)
         if status != 0 {
-            throw SystemError("map the ids \(numbers.joined(separator: " ")) with", path: program, .notPermitted)
+            let cause = said.isEmpty ? "" : " (\(said))"
+            throw SystemError(
+                "map the ids \(numbers.joined(separator: " "))\(cause) with", path: program, .notPermitted)
         }
     }
 }

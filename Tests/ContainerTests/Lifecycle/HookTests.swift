@@ -129,6 +129,59 @@ struct HookTests {
             error?.description.hasPrefix("\(stage) hook /bin/sh did not end") == true, "\(String(describing: error))")
     }
 
+    private func failure(_ stage: String, _ script: String, timeout: Int? = nil) throws -> String {
+        let hook = RuntimeSpec.Hook(path: "/bin/sh", args: ["sh", "-c", script], timeout: timeout)
+        var hooks = RuntimeSpec.Hooks()
+        switch stage {
+        case "createRuntime": hooks.createRuntime = [hook]
+        case "createContainer": hooks.createContainer = [hook]
+        default: hooks.startContainer = [hook]
+        }
+        let options = try options(hooks)
+        let error = #expect(throws: ContainerError.self) {
+            _ = try containers.create("x", options)
+            _ = try containers.start("x")
+        }
+        try containers.delete("x", force: true)
+        return "\(error.map(String.init(describing:)) ?? "no error")"
+    }
+
+    private static let stages = ["createRuntime", "createContainer", "startContainer"]
+
+    @Test("what a hook said last is in its error, in one line without control characters", arguments: stages)
+    func said(_ stage: String) throws {
+        #expect(
+            try failure(stage, #"echo out; printf 'cli: \033[31mno\r\n\tsuch \302\233device\n\n' >&2; exit 4"#)
+                == "\(stage) hook /bin/sh exited with code 4: cli: [31mno such device")
+        #expect(
+            try failure(stage, "echo no device; echo >&2; exit 4")
+                == "\(stage) hook /bin/sh exited with code 4: no device")
+        #expect(try failure(stage, "exit 4") == "\(stage) hook /bin/sh exited with code 4")
+    }
+
+    @Test("a hook that says more than is kept is not held up, and its last words are told", arguments: stages)
+    func muchSaid(_ stage: String) throws {
+        let error = try failure(
+            stage, "head -c 1000000 /dev/zero | tr '\\0' a | tee /dev/stderr; echo ' end' >&2; exit 4")
+        #expect(error.hasPrefix("\(stage) hook /bin/sh exited with code 4: aaa"))
+        #expect(error.hasSuffix("aaa end"), "\(error)")
+        #expect(error.utf8.count < 4200)
+    }
+
+    @Test("whom a hook leaves behind with its streams is not waited for", arguments: stages)
+    func leavesDaemon(_ stage: String) throws {
+        let began = mlr_monotonic_nanoseconds()
+        #expect(try failure(stage, "yes >&2 & sleep 30 & echo no device >&2; exit 4").contains("exited with code 4: "))
+        #expect(mlr_monotonic_nanoseconds() - began < 20_000_000_000)
+    }
+
+    @Test("a hook that does not end in time is told of with what it said", arguments: stages)
+    func saidInTime(_ stage: String) throws {
+        #expect(
+            try failure(stage, "echo waiting >&2; sleep 100", timeout: 1)
+                == "\(stage) hook /bin/sh did not end within 1 s and was killed: waiting")
+    }
+
     @Test("a hook that is not there is no missing program: its error never has the kernel's sentence for that")
     func missing() throws {
         let gone = RuntimeSpec.Hook(path: "/no/such/hook")
