@@ -108,17 +108,23 @@ public enum Launcher {
         let plan = request.plan
         do throws(SystemError) {
             for case .resourceLimit(let limit) in plan.steps { raise(limit, of: process.pid) }
-            for file in hookStates {
-                guard var state = request.hookState else { continue }
-                state.pid = process.pid
+            if !hookStates.isEmpty, var state = request.hookState {
+                state.pid = try numberInside(process, plan)
                 state.status = .created
-                try File.writeAll(state.json.bytes(), to: file.rawValue)
+                for file in hookStates { try File.writeAll(state.json.bytes(), to: file.rawValue) }
             }
         } catch {
             throw .system(error)
         }
         if let adjustment = plan.oomScoreAdjustment { try adjust(process, to: adjustment) }
         try request.whenCreated?(process)
+    }
+
+    /// The process's pid as hooks see it that run in the container's namespaces (runtime-spec, runtime.md, State).
+    private static func numberInside(_ process: ContainerProcess, _ plan: LaunchPlan) throws(SystemError) -> Int32 {
+        if plan.created.contains(.pid) { return 1 }
+        guard plan.joined.contains(where: { $0.kind == .pid }) else { return process.pid }
+        return try ProcessFacts.innermostNumber(of: process.pid)
     }
 
     /// A score that is there already needs no right.

@@ -23,6 +23,15 @@ enum ProcessFacts {
         return flags & 0x40 == 0
     }
 
+    /// The number of a process in the pid namespace that it is in itself.
+    static func innermostNumber(of pid: Int32) throws(SystemError) -> Int32 {
+        let name = "NSpid:"
+        let text = try File.readText("/proc/\(pid)/status")
+        let line = text.split(separator: "\n").first { $0.hasPrefix(name) }
+        let number = line?.dropFirst(name.count).split(whereSeparator: \.isWhitespace).last
+        return number.flatMap { Int32($0) } ?? pid
+    }
+
     /// From the third on; nil when there is no such process. Not being able to tell is something else.
     private static func fields(of pid: Int32) throws(SystemError) -> [Substring]? {
         let text: String

@@ -69,10 +69,35 @@ struct HookTests {
         for (stage, status, directory, working, namespace) in expected {
             let (state, lines) = try said(stage, in: directory)
             #expect(state.status == status && state.id == "all" && state.bundle == place, "\(stage)")
-            #expect(state.pid == (status == .stopped ? nil : process.pid), "\(stage)")
+            let seen = namespace == own ? process.pid : 1
+            #expect(state.pid == (status == .stopped ? nil : seen), "\(stage)")
             #expect(lines.first == working, "\(stage)")
             #expect(lines.last == namespace, "\(stage)")
             #expect(lines.contains("ONLY=\(stage)") && !lines.contains { $0.hasPrefix("LD_PRELOAD") }, "\(stage)")
+        }
+    }
+
+    @Test("hooks in a container that joins a pid namespace are told its process's number there")
+    func joinsNumbers() throws {
+        let (host, _) = try containers.create("host", try options(.init(), "sleep 1000"))
+        defer { try? containers.delete("host", force: true) }
+        var options = try options(.init())
+        var spec = try RuntimeSpec(JSONCursor(try JSON(parsing: try File.read("\(fixture.directory)/config.json"))))
+        spec.linux?.namespaces.removeAll { $0.kind == .pid }
+        spec.linux?.namespaces.append(.init(.pid, path: "/proc/\(host.pid)/ns/pid"))
+        // A hook's parent is the process that becomes the container's.
+        func hook(_ file: String) -> RuntimeSpec.Hook {
+            let script = "{ read state; echo \"$state\"; echo $PPID; } > \(file)"
+            return .init(path: "/bin/sh", args: ["sh", "-c", script])
+        }
+        spec.hooks = .init(createContainer: [hook("\(fixture.directory)/first")], startContainer: [hook("/tmp/second")])
+        try File.replace("\(fixture.directory)/config.json", with: spec.json.bytes(), durable: false)
+        options.startsAtOnce = true
+        let (process, _) = try containers.create("guest", options)
+        defer { try? containers.delete("guest", force: true) }
+        for (stage, directory) in [("first", fixture.directory), ("second", "\(fixture.root)/tmp")] {
+            let (state, lines) = try said(stage, in: directory)
+            #expect(state.pid.map(String.init) == lines.first && state.pid != process.pid, "\(stage)")
         }
     }
 
