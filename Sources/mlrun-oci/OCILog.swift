@@ -5,8 +5,9 @@ import LinuxSystem
 import OCISpec
 import Synchronization
 
-/// Where errors and warnings go: standard error, and the file of --log as text or as one JSON object a line, of which
-/// callers read the last one of level "error".
+/// Where errors and warnings go: standard error, or the file of --log as text or as one JSON object a line, of which
+/// callers read the last one of level "error". Then nothing but errors is told on standard error too: callers give this program
+/// the container's, or read both its streams together.
 struct OCILog: Sendable {
     static let shared = Mutex(OCILog(file: nil, isJSON: false))
 
@@ -31,8 +32,8 @@ struct OCILog: Sendable {
     func warning(_ text: String) { write("warning", text) }
 
     private func write(_ level: String, _ text: String) {
-        put("mlrun-oci: \(level == "error" ? "" : "\(level): ")\(text)\n", to: 2)
-        guard let file else { return }
+        guard let file else { return tell(level, text) }
+        if level == "error" { tell(level, text) }
         let time = Timestamp.rfc3339(nanoseconds: mlr_realtime_nanoseconds() / 1_000_000_000 * 1_000_000_000)
         let line: String
         if isJSON {
@@ -45,8 +46,13 @@ struct OCILog: Sendable {
             let opened = try File.open(file, O_WRONLY | O_CREAT | O_APPEND, mode: 0o644)
             put(line, to: opened.rawValue)
         } catch {
-            put("mlrun-oci: \(error)\n", to: 2)
+            if level != "error" { tell(level, text) }
+            tell("error", "\(error)")
         }
+    }
+
+    private func tell(_ level: String, _ text: String) {
+        put("mlrun-oci: \(level == "error" ? "" : "\(level): ")\(text)\n", to: 2)
     }
 
     private func put(_ line: String, to descriptor: Int32) {

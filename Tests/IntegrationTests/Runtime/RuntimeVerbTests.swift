@@ -166,6 +166,21 @@ extension Integration {
                 ], "\(outcome)")
         }
 
+        @Test("with a log warnings and what --debug tells go there alone, since standard error may be the container's")
+        func quiet() throws {
+            let outcome = try run(
+                """
+                edit "c['process']['capabilities']['bounding'].append('CAP_NONE')"
+                oci --debug --log "$D/log" run -d one 2>"$D/said"; echo "run $? $(cat "$D/said")"
+                oci --debug --log "$D/log" state one 2>&1 | python3 -c 'import json,sys; print(json.load(sys.stdin)["status"])'
+                grep -o 'level=warning.*CAP_NONE' "$D/log" | wc -l; grep -c level=debug "$D/log"
+                oci delete -f one
+                oci --debug run -d one 2>"$D/said"; grep -o -e 'warning: .*CAP_NONE' -e 'debug: ' "$D/said" | wc -l
+                oci delete -f one
+                """)
+            #expect(outcome.lines == ["run 0 ", "running", "1", "2", "2"], "\(outcome)")
+        }
+
         @Test("sockets of a service manager and its READY go through to the container and back")
         func serviceManager() throws {
             let outcome = try run(
