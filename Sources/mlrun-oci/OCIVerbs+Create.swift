@@ -41,7 +41,7 @@ extension OCIVerbs {
             var proxy: NotifyProxy?
             if let host = options.notifySocket {
                 proxy = try containers.notifyProxy(id, to: host)
-                warn(try containers.start(id).warnings)
+                try containers.start(id)
             }
             guard let foreground else {
                 try proxy?.relay(from: process)
@@ -61,8 +61,7 @@ extension OCIVerbs {
         let id = invocation.arguments[0]
         let containers = containers(invocation)
         let proxy = try variable("NOTIFY_SOCKET").flatMap { try containers.notifyProxy(id, to: $0) }
-        let (process, warnings) = try containers.start(id)
-        warn(warnings)
+        let process = try containers.start(id)
         try proxy?.relay(from: process)
         return 0
     }

@@ -80,8 +80,10 @@ extension ContainerDirectory {
         try claim(id)
         var made = Making(id: id, rootfs: rootfs)
         do throws(ContainerError) { return try body(&made) } catch {
-            if let reason = undo(made, spec: spec, options) { throw .remains(cause: error, reason) }
-            throw error
+            let (reason, warnings) = undo(made, spec: spec, options)
+            let cause = error.followed(by: warnings)
+            if let reason { throw .remains(cause: cause, reason) }
+            throw cause
         }
     }
 
@@ -142,7 +144,7 @@ extension ContainerDirectory {
         }
         let (host, said) = try prepareHost(spec, options, &made)
         var request = try plan(spec, rootfs: made.rootfs, host: host, options, made)
-        var warnings = said + request.plan.warnings
+        let warnings = said + request.plan.warnings
         request.extraDescriptors = options.extraDescriptors
         request.listening = options.listening
         // Hooks that run before the root is entered may join the container's mount namespace, to add to it.
@@ -160,8 +162,7 @@ extension ContainerDirectory {
             }
         }
         made.record = record
-        let process = try launch(request, record, spec, options, &warnings)
-        return (process, warnings)
+        return (try launch(request, record, spec, options), warnings)
     }
 
     private func plan(
@@ -195,8 +196,7 @@ extension ContainerDirectory {
     }
 
     private func launch(
-        _ request: LaunchRequest, _ record: ContainerRecord, _ spec: RuntimeSpec, _ options: CreateOptions,
-        _ warnings: inout [String]
+        _ request: LaunchRequest, _ record: ContainerRecord, _ spec: RuntimeSpec, _ options: CreateOptions
     ) throws(ContainerError) -> ContainerProcess {
         let hooks = spec.hooks ?? .init()
         let resourceControl = spec.linux?.intelRdt
@@ -227,17 +227,21 @@ extension ContainerDirectory {
                 throw .system(error)
             }
             if options.startsAtOnce {
-                let state = record.state(.running)
-                warnings += HookRunner.tryAll(hooks.poststart, stage: "poststart", state: state, in: record.bundle)
+                // What is told to have failed is taken back, whatever its program has done.
+                try HookRunner.run(
+                    hooks.poststart, stage: "poststart", state: record.state(.running), in: record.bundle)
             }
             return process
         } catch { throw .launch(error) }
     }
 
     /// Each part is tried whatever became of the others; the record stays as long as there is something that it names.
-    /// - Returns: what could not be taken back.
-    private func undo(_ made: Making, spec: RuntimeSpec, _ options: CreateOptions) -> String? {
+    /// - Returns: what could not be taken back, and warnings about hooks that failed without consequence.
+    private func undo(
+        _ made: Making, spec: RuntimeSpec, _ options: CreateOptions
+    ) -> (failure: String?, warnings: [String]) {
         var failure: String?
+        var warnings: [String] = []
         // What was recorded last knows of processes and groups that were made meanwhile.
         let recorded = try? record(made.id)
         do throws(ContainerError) {
@@ -250,14 +254,15 @@ extension ContainerDirectory {
             failure = failure ?? "\(ContainerError.system(error))"
         }
         if let record = made.record, let hooks = spec.hooks {
-            _ = HookRunner.tryAll(hooks.poststop, stage: "poststop", state: record.state(.stopped), in: options.bundle)
+            warnings = HookRunner.tryAll(
+                hooks.poststop, stage: "poststop", state: record.state(.stopped), in: options.bundle)
         }
         ResourceControl.remove(recorded?.resourceGroups ?? [])
-        if failure != nil { return failure }
+        if failure != nil { return (failure, warnings) }
         do throws(SystemError) { try File.removeTree(directory(made.id)) } catch {
-            return "\(ContainerError.system(error))"
+            return ("\(ContainerError.system(error))", warnings)
         }
-        return nil
+        return (nil, warnings)
     }
 
     /// Takes a container's mounts off the host's mount namespace, if they are there.

@@ -4,10 +4,10 @@ internal import LinuxSystem
 public import OCISpec
 
 extension ContainerDirectory {
-    /// `start`: lets a created container run its program, and returns when it does.
-    /// - Returns: the container's process, and warnings about hooks that failed without consequence.
+    /// `start`: lets a created container run its program, and returns when it does and its poststart hooks have run. When one of
+    /// those fails nothing is left of the container.
     @discardableResult
-    public func start(_ id: String) throws(ContainerError) -> (process: ContainerProcess, warnings: [String]) {
+    public func start(_ id: String) throws(ContainerError) -> ContainerProcess {
         let record = try record(id)
         guard let process = try process(record) else {
             throw .wrongState(id, verb: "start", status: .stopped, remedy: "delete it and create it anew")
@@ -27,9 +27,19 @@ extension ContainerDirectory {
         } catch { throw .launch(error) }
         // Whether the program runs is seen by the process itself.
         try? File.removeIfPresent(gate(id))
-        let warnings = HookRunner.tryAll(
-            spec.hooks?.poststart ?? [], stage: "poststart", state: record.state(.running), in: record.bundle)
-        return (process, warnings)
+        do throws(LaunchError) {
+            let hooks = spec.hooks?.poststart ?? []
+            try HookRunner.run(hooks, stage: "poststart", state: record.state(.running), in: record.bundle)
+            return process
+        } catch { throw end(id, after: .launch(error)) }
+    }
+
+    /// Ends a container that cannot be what was asked for (runtime.md, Lifecycle, step 9).
+    /// - Returns: what is to be told.
+    private func end(_ id: String, after failure: ContainerError) -> ContainerError {
+        do throws(ContainerError) { return failure.followed(by: try delete(id, force: true)) } catch {
+            return .remains(cause: failure, "\(error)")
+        }
     }
 
     /// `kill`: sends a signal to the container's process, or with `all` to every process of the container.

@@ -30,6 +30,14 @@ public indirect enum ContainerError: Error, Sendable {
     public var exitCode: Int32 { FailureTable.row(self).exitCode }
 }
 
+extension ContainerError {
+    /// A failed hook together with those that failed because of what it led to.
+    func followed(by warnings: [String]) -> ContainerError {
+        guard case .launch(.hook(let text)) = self else { return self }
+        return .launch(.hook(([text] + warnings).joined(separator: "; ")))
+    }
+}
+
 extension ContainerError: CustomStringConvertible {
     public var description: String { FailureTable.text(self) }
 }

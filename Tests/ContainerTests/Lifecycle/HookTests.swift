@@ -55,7 +55,7 @@ struct HookTests {
         let (process, _) = try containers.create("all", try options(hooks, "sleep 1000"))
         defer { _ = try? process.kill() }
         #expect(!File.exists("\(fixture.root)/tmp/startContainer"))
-        #expect(try containers.start("all").warnings == [])
+        try containers.start("all")
         let network = try File.readLink("/proc/\(process.pid)/ns/net")
         let own = try File.readLink("/proc/self/ns/net")
         try process.kill()
@@ -129,16 +129,36 @@ struct HookTests {
         try containers.delete("x", force: true)
     }
 
-    @Test("hooks after the program's start, and after its end, only warn, and all of them run")
-    func warnsOnly() throws {
+    @Test("a hook after the program's start that fails ends the container and is named", arguments: [false, true])
+    func failsAfterStart(_ atOnce: Bool) throws {
         let place = fixture.directory
         let hooks = RuntimeSpec.Hooks(
             poststart: [Self.failing, witness("poststart", in: place)],
             poststop: [Self.failing, witness("poststop", in: place)])
+        var options = try options(hooks, "echo $$ > /tmp/pid; sleep 1000")
+        options.startsAtOnce = atOnce
+        let process = atOnce ? nil : try containers.create("x", options).process
+        let error = #expect(throws: ContainerError.self) {
+            if atOnce { _ = try containers.create("x", options) } else { try containers.start("x") }
+        }
+        #expect(
+            error?.description
+                == "poststart hook /bin/sh exited with code 7; poststop hook /bin/sh exited with code 7")
+        #expect(error?.exitCode == 1)
+        #expect(!File.exists("\(place)/poststart"), "hooks behind the one that failed run")
+        let seen = try said("poststop", in: place).state
+        #expect(seen.status == .stopped)
+        #expect(try containers.list().isEmpty)
+        if let process { #expect(kill(process.pid, 0) < 0 || (try? process.wait()) != nil) }
+        try containers.delete("x", force: true)
+    }
+
+    @Test("hooks after the container's end only warn, and all of them run")
+    func warnsOnly() throws {
+        let place = fixture.directory
+        let hooks = RuntimeSpec.Hooks(poststop: [Self.failing, witness("poststop", in: place)])
         let (process, _) = try containers.create("x", try options(hooks, "sleep 1000"))
-        #expect(try containers.start("x").warnings == ["poststart hook /bin/sh exited with code 7"])
-        #expect(File.exists("\(place)/poststart"))
-        #expect(try containers.state("x").status == .running)
+        try containers.start("x")
         try process.kill()
         #expect(try containers.delete("x") == ["poststop hook /bin/sh exited with code 7"])
         #expect(File.exists("\(place)/poststop"))
