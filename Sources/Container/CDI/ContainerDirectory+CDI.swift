@@ -2,7 +2,10 @@ internal import OCISpec
 
 extension ContainerDirectory {
     /// Gives a container the devices that its annotations and its creator ask for by the Container Device Interface.
-    static func addDescribedDevices(to spec: inout RuntimeSpec, _ options: CreateOptions) throws(ContainerError) {
+    /// - Returns: the rules that let it use them.
+    static func addDescribedDevices(
+        to spec: inout RuntimeSpec, _ options: CreateOptions
+    ) throws(ContainerError) -> [RuntimeSpec.Resources.DeviceRule] {
         do throws(CDIError) {
             var names = try CDIRegistry.names(in: spec.annotations)
             for text in options.devices {
@@ -13,7 +16,8 @@ extension ContainerDirectory {
                 }
                 names.append(name)
             }
-            if !names.isEmpty { try CDIRegistry(directories: options.deviceDirectories).inject(names, into: &spec) }
+            if names.isEmpty { return [] }
+            return try CDIRegistry(directories: options.deviceDirectories).inject(names, into: &spec)
         } catch {
             throw .configuration("\(error)")
         }

@@ -51,11 +51,12 @@ extension ContainerDirectory {
     ) throws(ContainerError) -> (process: ContainerProcess, warnings: [String]) {
         try Self.checkID(id)
         var spec = try Self.readSpec("\(options.bundle)/config.json")
-        try Self.addDescribedDevices(to: &spec, options)
+        let rules = try Self.addDescribedDevices(to: &spec, options)
         let rootfs = Self.rootPath(spec, bundle: options.bundle)
         try Self.checkTerminal(spec, options)
         return try make(id, spec, rootfs: rootfs, options) { made throws(ContainerError) in
-            try launched(spec, options, &made)
+            made.describedDevices = rules
+            return try launched(spec, options, &made)
         }
     }
 
@@ -70,6 +71,7 @@ extension ContainerDirectory {
         let rootfs: String
         var cgroup = ContainerCgroup.none
         var record: ContainerRecord?
+        var describedDevices: [RuntimeSpec.Resources.DeviceRule] = []
     }
 
     /// Takes the id, and takes back all that was made when `body` fails.
@@ -128,6 +130,7 @@ extension ContainerDirectory {
             ociVersion: spec.ociVersion, id: made.id, bundle: options.bundle, pid: 0, startTime: 0,
             created: mlr_realtime_nanoseconds(), annotations: spec.annotations, rootfs: made.rootfs,
             cgroup: made.cgroup)
+        record.describedDevices = made.describedDevices
         record.hasHooksForItsEnd = spec.hooks?.poststop.isEmpty == false
         return record
     }

@@ -13,7 +13,10 @@ extension ContainerDirectory {
         let cgroup = try cgroup(record, to: "update")
         var spec = try spec(id)
         let before = spec.linux?.resources ?? .init()
-        var (merged, touched) = ResourceChanges.merge(spec.adapted(changes), into: before)
+        var changes = spec.adapted(changes)
+        let described = record.describedDevices
+        changes.devices = ResourceChanges.rules(changes.devices, over: before.devices, described: described)
+        var (merged, touched) = ResourceChanges.merge(changes, into: before)
         // Callers send the rules of the creation again with each change of a limit. Those are in force, together with what
         // the runtime itself allows, and stay so; only other ones replace them.
         if changes.devices != before.devices { touched.devices = changes.devices }
@@ -44,6 +47,14 @@ extension ContainerDirectory {
 
 /// The arithmetic of `update`: pure functions on resources.
 enum ResourceChanges {
+    typealias Rule = RuntimeSpec.Resources.DeviceRule
+
+    /// The rules that are asked for, with those of described devices that followed the ones of the creation: callers know
+    /// nothing of them, and send their own again.
+    static func rules(_ asked: [Rule], over before: [Rule], described: [Rule]) -> [Rule] {
+        asked.isEmpty || asked == before ? asked : asked + described
+    }
+
     /// - Returns: the resources after the change, and those fields that have to be written, with the ones that the kernel
     ///   or the specification reads together with them: memory with swap, a quota with its period and burst.
     static func merge(

@@ -19,6 +19,8 @@ struct ContainerRecord: Sendable, Equatable {
     var cgroup: ContainerCgroup
     /// Groups of resctrl that were made for it.
     var resourceGroups: [String] = []
+    /// Rules for devices that were described by files, which its creator does not know of.
+    var describedDevices: [RuntimeSpec.Resources.DeviceRule] = []
     /// Whether its configuration has hooks for its end, so that it has to be read then.
     var hasHooksForItsEnd = true
 
@@ -52,6 +54,7 @@ struct ContainerRecord: Sendable, Equatable {
         mountBelow = try cursor.optionalInteger("mountBelow")
         cgroup = try cursor.optional("cgroup", ContainerCgroup.init) ?? .none
         resourceGroups = try cursor.optional("resourceGroups")?.strings() ?? []
+        describedDevices = try cursor.list("describedDevices", RuntimeSpec.Resources.DeviceRule.init)
         hasHooksForItsEnd = try cursor.optional("poststop")?.bool() ?? true
         for place in resourceGroups where !ContainerCgroup.isPlace(place) {
             throw cursor.failure("\"\(place)\" is no absolute path without \"..\"")
@@ -72,6 +75,7 @@ struct ContainerRecord: Sendable, Equatable {
         object.set("mountBelow", mountBelow)
         if !cgroup.isNone { object["cgroup"] = cgroup.json }
         object.set("resourceGroups", resourceGroups)
+        object.set("describedDevices", describedDevices.map(\.json))
         if !hasHooksForItsEnd { object["poststop"] = false }
         return .object(object)
     }

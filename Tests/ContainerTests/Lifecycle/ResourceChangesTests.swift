@@ -80,4 +80,22 @@ import Testing
         #expect(merged.unified == ["memory.high": "2"])
         #expect(touched.blockIO?.throttleReadBpsDevice.count == 1)
     }
+
+    @Test("rules of described devices stay in force whatever rules a caller sends, and are no change by themselves")
+    func describedDevices() {
+        typealias Rule = RuntimeSpec.Resources.DeviceRule
+        let deny = Rule(allow: false, access: "rwm")
+        let other = Rule(allow: true, type: "c", major: 10, minor: 200, access: "rw")
+        let described = [Rule(allow: true, type: "c", major: 195, minor: 0, access: "rwm")]
+        let before = [deny] + described
+        func rules(_ asked: [Rule], over before: [Rule]) -> [Rule] {
+            ResourceChanges.rules(asked, over: before, described: described)
+        }
+        #expect(rules([deny], over: before) == before)
+        #expect(rules(before, over: before) == before)
+        #expect(rules([], over: before) == [])
+        #expect(rules([deny, other], over: before) == [deny, other] + described)
+        // Without any rules at the creation there were none to add to.
+        #expect(rules([deny], over: []) == before)
+    }
 }

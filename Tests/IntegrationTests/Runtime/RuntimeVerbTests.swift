@@ -181,6 +181,40 @@ extension Integration {
             #expect(outcome.lines == ["run 0 ", "running", "1", "2", "2"], "\(outcome)")
         }
 
+        @Test("an update with the rules of the creation, or with other ones, leaves a container its described devices")
+        func updateOfDescribedDevices() throws {
+            // Of a number that no driver has: what is allowed is not there, what is not is not permitted.
+            let outcome = try run(
+                """
+                mkdir -p /run/cdi
+                cat >/run/cdi/v.json <<'END'
+                {"cdiVersion": "0.6.0", "kind": "v.com/c", "containerEdits": {}, "devices": [{"name": "x", "containerEdits":
+                    {"deviceNodes": [{"path": "/dev/described", "type": "c", "major": 240, "minor": 77}]}}]}
+                END
+                mknod other c 240 78; mv other "$ROOTFS/other"
+                edit "c['annotations']={'cdi.k8s.io/x': 'v.com/c=x'}"
+                python3 - <<'END'
+                import json
+                resources = json.load(open("config.json"))["linux"]["resources"]
+                json.dump(resources, open("same", "w"))
+                resources["devices"].append({"allow": True, "type": "c", "major": 240, "minor": 78, "access": "rw"})
+                json.dump(resources, open("other", "w"))
+                END
+                try() { oci exec one sh -c "cat $1" 2>&1 | sed 's/.*: //' | tr '\n' ';'; }
+                tell() { echo "$1: $(try /dev/described) $(try /other)"; }
+                oci run -d one; tell created
+                for change in same other same; do oci update -r $change one; tell $change; done
+                oci delete -f one
+                """)
+            let absent = "No such device or address;"
+            let refused = "Operation not permitted;"
+            #expect(
+                outcome.lines == [
+                    "created: \(absent) \(refused)", "same: \(absent) \(refused)", "other: \(absent) \(absent)",
+                    "same: \(absent) \(refused)",
+                ], "\(outcome)")
+        }
+
         @Test("sockets of a service manager and its READY go through to the container and back")
         func serviceManager() throws {
             let outcome = try run(
