@@ -12,9 +12,7 @@ extension LaunchPlanner {
         if let process = spec.process, process.terminal {
             add(.console(path: "/dev/console", owner: process.user.uid))
         }
-        if let hooks = spec.hooks, !hooks.createContainer.isEmpty {
-            add(.hooks(stage: "createContainer", directory: options.bundle, hooks.createContainer))
-        }
+        planHooks(directory: options.bundle)
         if let cwd = spec.process?.cwd, cwd != "/" { add(.directory(cwd)) }
         for path in linux.readonlyPaths { add(.readOnly(path)) }
         for path in linux.maskedPaths { add(.mask(path)) }
@@ -30,6 +28,21 @@ extension LaunchPlanner {
         planRootAttributes()
     }
 
+    /// A joined mount namespace that stays as it is, with the root it has: nothing is mounted there, not even a terminal, and the
+    /// bundle may not be there.
+    mutating func planOwnRoot() {
+        add(.ownRoot)
+        if let process = spec.process, process.terminal { add(.console(path: nil, owner: process.user.uid)) }
+        planHooks(directory: "/")
+        if let propagation { add(.rootPropagation(propagation)) }
+    }
+
+    /// Those of the host's side that run in the container's namespaces.
+    private mutating func planHooks(directory: String) {
+        guard let hooks = spec.hooks?.createContainer, !hooks.isEmpty else { return }
+        add(.hooks(stage: "createContainer", directory: directory, hooks))
+    }
+
     /// Without pivot_root(2) the host's mounts stay below the container's, and umount(2) is all it takes to see them.
     private mutating func warnOfHostBelow() {
         let capabilities = spec.process?.capabilities ?? .init()
@@ -40,10 +53,10 @@ extension LaunchPlanner {
                 + "since the root is not entered by pivot_root(2)")
     }
 
+    private var propagation: Propagation? { linux.rootfsPropagation.flatMap(Propagation.init(rawValue:)) }
+
     private mutating func planRootAttributes() {
-        if let propagation = linux.rootfsPropagation.flatMap(Propagation.init(rawValue:)) {
-            add(.rootPropagation(propagation))
-        }
+        if let propagation { add(.rootPropagation(propagation)) }
         if spec.root?.readonly == true { add(.rootReadOnly) }
     }
 

@@ -98,7 +98,7 @@ public struct LaunchPlanner {
 
     private mutating func planContainer() {
         planNamespaces()
-        if joins(.mount), !changesMounts { add(.ownRoot) } else { planRoot() }
+        if joins(.mount), !changesMounts { planOwnRoot() } else { planRoot() }
         planNames()
         if let process = spec.process {
             planProcess(process, path: "process", ownsUserNamespace: has(.user))

@@ -125,13 +125,11 @@ final class PlayerProgram {
                 throw .setting(path: "linux.sysctl.\(name)", said)
             }
         }
-        guard namespace.kind == .mount, request.plan.steps.contains(.attachRoot(inPlace: false)) else { return }
+        guard namespace.kind == .mount, let (path, reason) = request.plan.changeOfMounts else { return }
         // Who may not look at the first process may not join its namespaces either.
         let isOfFirst = (try? isSame(descriptor, "/proc/1/ns/mnt")) ?? false
         let isOwn = try isSame(descriptor, "/proc/thread-self/ns/mnt")
-        if isOwn || isOfFirst {
-            throw .setting(path: "linux.namespaces", "\(said), whose root cannot become the container's")
-        }
+        if isOwn || isOfFirst { throw .setting(path: path, "\(said), \(reason)") }
     }
 
     private func isSame(_ descriptor: Int32, _ namespace: String) throws(LaunchError) -> Bool {
@@ -389,5 +387,17 @@ final class PlayerProgram {
             $0.hooks = UnsafePointer(arena.copy(hooks.map { HookRunner.encode($0, in: arena) }))
             $0.size = hooks.count
         }
+    }
+}
+
+extension LaunchPlan {
+    /// What of it would change the mounts of a namespace that is joined, by its place in the configuration, and why the host's
+    /// are not to be changed.
+    fileprivate var changeOfMounts: (path: String, reason: String)? {
+        if steps.contains(.attachRoot(inPlace: false)) {
+            return ("linux.namespaces", "whose root cannot become the container's")
+        }
+        let isPropagation = steps.contains { if case .rootPropagation = $0 { true } else { false } }
+        return isPropagation ? ("linux.rootfsPropagation", "whose mounts stay as they are") : nil
     }
 }

@@ -82,6 +82,54 @@ struct NamespaceTests {
         #expect(error?.description.contains("the host's own mount namespace") == true, "\(String(describing: error))")
     }
 
+    /// A configuration that joins namespaces and changes nothing of their mounts.
+    private func guest(_ script: String, mount: String, pid: String? = nil) -> RuntimeSpec {
+        var spec = LaunchFixture.spec(script)
+        spec.mounts = []
+        spec.linux?.maskedPaths = []
+        spec.linux?.readonlyPaths = []
+        spec.linux?.namespaces.removeAll { $0.kind == .mount || (pid != nil && $0.kind == .pid) }
+        spec.linux?.namespaces.append(.init(.mount, path: mount))
+        if let pid { spec.linux?.namespaces.append(.init(.pid, path: pid)) }
+        return spec
+    }
+
+    @Test("in a mount namespace that is joined as it is hooks run, propagation is set, and a terminal is made")
+    func hooksInJoined() throws {
+        let host = try sleeper([.mount, .uts, .pid])
+        defer { _ = try? host.kill() }
+        let propagation = "while read a b c d place f said rest; do [ $place = / ] && echo $said; done"
+        var spec = guest(
+            "cat /tmp/hook; \(propagation) < /proc/self/mountinfo; true", mount: "/proc/\(host.pid)/ns/mnt",
+            pid: "/proc/\(host.pid)/ns/pid")
+        let script = "pwd > /tmp/hook; readlink /proc/self/ns/mnt >> /tmp/hook"
+        spec.hooks = .init(createContainer: [.init(path: "/bin/sh", args: ["sh", "-c", script])])
+        spec.linux?.rootfsPropagation = "shared"
+        let outcome = try fixture.run(spec)
+        #expect(outcome.status == .exited(0), "\(outcome.error)")
+        #expect(outcome.lines.prefix(2) == ["/", try link(.mount, of: host)])
+        #expect(outcome.lines.count == 3 && outcome.lines[2].hasPrefix("shared:"), "\(outcome.lines)")
+
+        spec = guest("tty", mount: "/proc/\(host.pid)/ns/mnt", pid: "/proc/\(host.pid)/ns/pid")
+        spec.process?.terminal = true
+        let plan = try LaunchPlanner.plan(spec, host: try HostFacts.discover())
+        let process = try Launcher.launch(LaunchRequest(plan: plan, root: .path(fixture.root), streams: .console(nil)))
+        let console = try #require(process.console)
+        #expect(try process.wait() == .exited(0))
+        var bytes = [UInt8](repeating: 0, count: 256)
+        let got = read(console.rawValue, &bytes, bytes.count)
+        #expect(String(decoding: bytes.prefix(max(0, got)), as: UTF8.self).hasPrefix("/dev/pts/"))
+    }
+
+    @Test("the propagation of the host's own mounts is not set by way of a path to their namespace")
+    func hostPropagation() throws {
+        var spec = guest("true", mount: "/proc/self/ns/mnt")
+        spec.linux?.rootfsPropagation = "rprivate"
+        let error = #expect(throws: LaunchError.self) { try fixture.run(spec) }
+        let description = error?.description ?? ""
+        #expect(description.hasPrefix("linux.rootfsPropagation: ") && description.contains("the host's own mount"))
+    }
+
     @Test("namespaces that belong to a joined user namespace are joined with it, whatever the order they are named in")
     func pod() throws {
         let host = try sleeper()
