@@ -13,10 +13,15 @@ enum OCIGlobals {
         OptionRule("systemd-cgroup", "let systemd make the cgroups"),
         OptionRule(
             "rootless", value: "BOOL", "true: state below XDG_RUNTIME_DIR; false: no container without a cgroup; auto"),
+        OptionRule(
+            "cdi-annotations",
+            "=false: annotations cdi.k8s.io/… give no devices, only --device does; as \(annotationVariable)=0"),
         OptionRule("criu", value: "PROGRAM", "the checkpoint program; criu of PATH by default"),
         OptionRule("version", short: "v", "print the version"),
         OptionRule("help", short: "h", "print this help"),
     ]
+
+    private static let annotationVariable = "MLRUN_CDI_ANNOTATIONS"
 
     private static let managers = ContainerDirectory.CgroupManager.allCases.map(\.rawValue).joined(separator: ", ")
 
@@ -30,6 +35,14 @@ enum OCIGlobals {
         guard let text = globals["rootless"], !text.isEmpty, text.lowercased() != "auto" else { return nil }
         if let word = CommandLineParser.switchWords[text] { return word == Invocation.on }
         throw UsageError("--rootless is \"\(text)\", not true, false or auto")
+    }
+
+    /// Whether annotations may ask for devices. Either way of saying that they may not is enough: not every engine passes on both.
+    static func heedsAnnotations(_ globals: [String: String]) throws(UsageError) -> Bool {
+        if globals["cdi-annotations"] == Invocation.off { return false }
+        guard let text = OCIVerbs.variable(annotationVariable) else { return true }
+        if let word = CommandLineParser.switchWords[text] { return word == Invocation.on }
+        throw UsageError("\(annotationVariable) is \"\(text)\" in the environment, not 1 or 0")
     }
 
     static func cgroupManager(_ invocation: Invocation) throws(UsageError) -> ContainerDirectory.CgroupManager {

@@ -68,6 +68,7 @@ extension OCIVerbs {
 
     static func createOptions(_ invocation: Invocation) throws -> CreateOptions {
         var options = CreateOptions(bundle: absolute(invocation.value("bundle") ?? "."))
+        options.heedsAnnotations = try OCIGlobals.heedsAnnotations(invocation.globals)
         options.devices = invocation.values("device")
         options.pivots = !invocation.has("no-pivot")
         options.pidFile = invocation.value("pid-file")

@@ -5,7 +5,9 @@ import OCISpec
 
 extension OCIVerbs {
     @Sendable static func features(_ invocation: Invocation) throws -> Int32 {
-        print(RuntimeFeatures.json(version: OCIProgram.version).text(pretty: true))
+        let heedsAnnotations = try OCIGlobals.heedsAnnotations(invocation.globals)
+        let features = RuntimeFeatures.json(version: OCIProgram.version, heedsAnnotations: heedsAnnotations)
+        print(features.text(pretty: true))
         return 0
     }
 

@@ -97,6 +97,25 @@ import Testing
         #expect(options.devices.isEmpty && options.pivots && options.needsCgroup)
     }
 
+    @Test("annotations may ask for devices unless an option or the environment says otherwise")
+    func annotations() throws {
+        let name = "MLRUN_CDI_ANNOTATIONS"
+        unsetenv(name)
+        defer { unsetenv(name) }
+        func heeds(_ globals: [String: String]) throws -> Bool {
+            try OCIVerbs.createOptions(Invocation(globals: globals)).heedsAnnotations
+        }
+        #expect(try heeds([:]) && heeds(["cdi-annotations": "true"]))
+        #expect(try !heeds(["cdi-annotations": "false"]))
+        setenv(name, "0", 1)
+        #expect(try !heeds([:]) && !heeds(["cdi-annotations": "true"]))
+        setenv(name, "1", 1)
+        #expect(try heeds([:]) && !heeds(["cdi-annotations": "false"]))
+        setenv(name, "off", 1)
+        let error = #expect(throws: UsageError.self) { try heeds([:]) }
+        #expect(error?.description.contains(name) == true)
+    }
+
     @Test("restore takes no device, and refuses a root that is not pivoted")
     func restoration() throws {
         #expect(!OCIVerbs.restoring.contains { $0.name == "device" })

@@ -6,6 +6,9 @@ extension CDIRegistry {
     /// Annotations of this prefix ask for devices, as the plugins of Kubernetes write them.
     public static let annotationPrefix = "cdi.k8s.io/"
 
+    /// The same in the document of features, where only what ends with a dot stands for what begins with it (features.md).
+    static let annotationPattern = "cdi.k8s."
+
     /// The devices that annotations ask for, in the order of their keys.
     public static func names(in annotations: [String: String]) throws(CDIError) -> [CDIName] {
         var found: [CDIName] = []

@@ -7,7 +7,7 @@ extension ContainerDirectory {
         to spec: inout RuntimeSpec, _ options: CreateOptions
     ) throws(ContainerError) -> [RuntimeSpec.Resources.DeviceRule] {
         do throws(CDIError) {
-            var names = try CDIRegistry.names(in: spec.annotations)
+            var names = options.heedsAnnotations ? try CDIRegistry.names(in: spec.annotations) : []
             for text in options.devices {
                 guard let name = CDIName(text) else {
                     throw CDIError(
@@ -20,6 +20,14 @@ extension ContainerDirectory {
             return try CDIRegistry(directories: options.deviceDirectories).inject(names, into: &spec)
         } catch {
             throw .configuration("\(error)")
+        }
+    }
+
+    /// What is told of annotations that are not heeded, so that a missing device has a reason.
+    static func annotationsLeftOut(_ spec: RuntimeSpec, _ options: CreateOptions) -> [String] {
+        if options.heedsAnnotations { return [] }
+        return spec.annotations.keys.filter { $0.hasPrefix(CDIRegistry.annotationPrefix) }.sorted().map {
+            "annotations[\"\($0)\"]: is left out, since annotations get no devices here (--cdi-annotations=false)"
         }
     }
 }

@@ -18,7 +18,8 @@ public enum RuntimeFeatures {
     }
 
     /// The document of the `features` verb.
-    public static func json(version: String) -> JSON {
+    /// - Parameter heedsAnnotations: whether those that ask for devices get them.
+    public static func json(version: String, heedsAnnotations: Bool = true) -> JSON {
         var object = JSONObject()
         object["ociVersionMin"] = .string(oldestVersion)
         object["ociVersionMax"] = .string(latestVersion)
@@ -34,9 +35,8 @@ public enum RuntimeFeatures {
             "dev.mlrun.condition.cgroup.v1": "no cgroup2 is mounted, or MLRUN_CGROUP_V1=1 is in the environment",
             "dev.mlrun.condition.checkpoint": "criu is installed",
         ]
-        object["potentiallyUnsafeConfigAnnotations"] = strings([
-            CDIRegistry.annotationPrefix, SystemdAnnotations.prefix,
-        ])
+        object["potentiallyUnsafeConfigAnnotations"] = strings(
+            (heedsAnnotations ? [CDIRegistry.annotationPattern] : []) + [SystemdAnnotations.prefix])
         return .object(object)
     }
 

@@ -9,6 +9,8 @@ public struct CreateOptions: Sendable {
     public var bundle: String
     /// Run the program at once, instead of waiting for `start`.
     public var startsAtOnce = false
+    /// Whether its annotations may ask for devices.
+    public var heedsAnnotations = true
     /// Devices beside those that its annotations ask for, by their names in the Container Device Interface.
     public var devices: [String] = []
     /// Where the files are that describe them.
@@ -56,7 +58,8 @@ extension ContainerDirectory {
         try Self.checkTerminal(spec, options)
         return try make(id, spec, rootfs: rootfs, options) { made throws(ContainerError) in
             made.describedDevices = rules
-            return try launched(spec, options, &made)
+            let (process, warnings) = try launched(spec, options, &made)
+            return (process, Self.annotationsLeftOut(spec, options) + warnings)
         }
     }
 

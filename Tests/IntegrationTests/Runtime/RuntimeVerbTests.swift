@@ -181,6 +181,26 @@ extension Integration {
             #expect(outcome.lines == ["run 0 ", "running", "1", "2", "2"], "\(outcome)")
         }
 
+        @Test("an annotation gives no device where that is switched off, which is told, and --device still does")
+        func annotations() throws {
+            let outcome = try run(
+                """
+                mkdir -p /run/cdi
+                cat >/run/cdi/v.json <<'END'
+                {"cdiVersion": "0.6.0", "kind": "v.com/c", "containerEdits": {},
+                 "devices": [{"name": "x", "containerEdits": {"env": ["X=given"]}}]}
+                END
+                edit "c['annotations']={'cdi.k8s.io/x': 'v.com/c=x'}; c['process']['args']=['sh', '-c', 'echo \\${X:-nothing}']"
+                oci run one
+                oci --cdi-annotations=false run one 2>&1
+                MLRUN_CDI_ANNOTATIONS=0 oci run one 2>/dev/null
+                oci --cdi-annotations=false run --device v.com/c=x one 2>/dev/null
+                """)
+            #expect(outcome.lines.count == 5, "\(outcome)")
+            #expect(outcome.lines.filter { !$0.hasPrefix("mlrun-oci") } == ["given", "nothing", "nothing", "given"])
+            #expect(outcome.output.contains("cdi.k8s.io/x") && outcome.output.contains("--cdi-annotations=false"))
+        }
+
         @Test("an update with the rules of the creation, or with other ones, leaves a container its described devices")
         func updateOfDescribedDevices() throws {
             // Of a number that no driver has: what is allowed is not there, what is not is not permitted.
