@@ -184,7 +184,9 @@ struct HookTests {
         }
         let options = try options(hooks)
         let error = #expect(throws: ContainerError.self) {
-            _ = try containers.create("x", options)
+            let (process, _) = try containers.create("x", options)
+            // This process is its parent, and nobody else can take it away.
+            defer { _ = try? process.kill() }
             _ = try containers.start("x")
         }
         try containers.delete("x", force: true)
