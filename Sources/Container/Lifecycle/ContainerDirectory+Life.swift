@@ -89,7 +89,7 @@ extension ContainerDirectory {
                 throw .wrongState(
                     id, verb: "delete", status: status, remedy: "what is not stopped is only deleted with --force")
             }
-            do throws(SystemError) { try process.kill() } catch { throw .system(error) }
+            try end(process, of: id, status)
         }
         do throws(CgroupError) {
             if record.pid == 0 { try record.cgroup.removeIfUnused() } else { try record.cgroup.remove() }
@@ -99,6 +99,16 @@ extension ContainerDirectory {
         do throws(SystemError) { try File.removeTree(directory(id)) } catch { throw .system(error) }
         return lost
             + HookRunner.tryAll(hooks, stage: "poststop", state: record.state(.stopped), in: record.bundle)
+    }
+
+    private func end(
+        _ process: ContainerProcess, of id: String, _ status: ContainerState.Status
+    ) throws(ContainerError) {
+        do throws(SystemError) { if try process.kill(within: 10_000) { return } } catch { throw .system(error) }
+        throw .wrongState(
+            id, verb: "delete", status: status,
+            remedy: "its process \(process.pid) was killed and has not ended in 10 s: delete it again when its system call "
+                + "returns, or the processes in its pid namespace are taken away by their parents")
     }
 
     /// A configuration that cannot be read must not keep a container from being removed for ever.

@@ -94,7 +94,11 @@ struct HookTests {
         try File.replace("\(fixture.directory)/config.json", with: spec.json.bytes(), durable: false)
         options.startsAtOnce = true
         let (process, _) = try containers.create("guest", options)
-        defer { try? containers.delete("guest", force: true) }
+        defer {
+            // The other one's end waits for this one to be taken away, which only its parent can.
+            _ = try? process.kill()
+            try? containers.delete("guest", force: true)
+        }
         for (stage, directory) in [("first", fixture.directory), ("second", "\(fixture.root)/tmp")] {
             let (state, lines) = try said(stage, in: directory)
             #expect(state.pid.map(String.init) == lines.first && state.pid != process.pid, "\(stage)")
