@@ -107,8 +107,8 @@ extension ContainerDirectory {
         do throws(SystemError) { if try process.kill(within: 10_000) { return } } catch { throw .system(error) }
         throw .wrongState(
             id, verb: "delete", status: status,
-            remedy: "its process \(process.pid) was killed and has not ended in 10 s: delete it again when its system call "
-                + "returns, or the processes in its pid namespace are taken away by their parents")
+            remedy: "its process \(process.pid) was killed and has not ended in 10 s: delete it again when its system "
+                + "call returns, or the processes in its pid namespace are taken away by their parents")
     }
 
     /// A configuration that cannot be read must not keep a container from being removed for ever.
