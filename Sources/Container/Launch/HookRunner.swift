@@ -18,9 +18,11 @@ enum HookRunner {
     static func run(
         _ hooks: [RuntimeSpec.Hook], stage: String, state: ContainerState, in directory: String?
     ) throws(LaunchError) {
-        if hooks.isEmpty { return }
+        guard let first = hooks.first else { return }
         let input: OwnedDescriptor
-        do throws(SystemError) { input = try file(state) } catch { throw .system(error) }
+        do throws(SystemError) { input = try file(state) } catch {
+            throw .hook("\(stage) hook \(first.path) cannot be run: \(error)")
+        }
         let arena = PlayerArena()
         for hook in hooks {
             var encoded = encode(hook, in: arena)
