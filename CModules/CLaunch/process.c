@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/sysmacros.h>
 
 #ifndef PR_CAP_AMBIENT
 #define PR_CAP_AMBIENT 47
@@ -141,9 +142,12 @@ static int open_null(struct player *player) {
 
 /* A program that opens /dev/stdout again needs to own what is behind it. Only pipes are given away: files and terminals of
    the caller stay the caller's when the container is gone. */
-static void give_away(int descriptor, uint32_t owner) {
-    struct stat status;
-    if (fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode)) (void)!fchown(descriptor, owner, (gid_t)-1);
+static void give_away(int descriptor, const struct stat *status, uint32_t owner) {
+    if (S_ISFIFO(status->st_mode)) (void)!fchown(descriptor, owner, (gid_t)-1);
+}
+
+static bool is_null(const struct stat *status) {
+    return S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 3);
 }
 
 /* Only the process itself knows its number in its pid namespace, without which sd_listen_fds(3) finds no sockets. */
@@ -175,11 +179,13 @@ int mlr_step_streams(struct player *player, const struct mlr_step *step) {
     if (result == 0) result = lift_kept(&player->root, lowest);
     if (result < 0) return result;
     int sources[3], null = -1;
+    struct stat status[3];
     for (int i = 0; i < 3; i++) {
         int given = player->terminal >= 0 ? player->terminal : launch->inherit_streams ? i : launch->streams[i];
         // Through the host's null device a container's root could change its mode or owner; entry points do so with
         // /dev/stdout.
-        if (player->terminal < 0 && (given < 0 || mlr_is_null(given))) {
+        if (given < 0 || fstat(given, &status[i]) < 0) memset(&status[i], 0, sizeof status[i]);
+        if (player->terminal < 0 && (given < 0 || is_null(&status[i]))) {
             if (null < 0) null = open_null(player);
             given = null;
         }
@@ -192,7 +198,7 @@ int mlr_step_streams(struct player *player, const struct mlr_step *step) {
     // the runtime: none of them may reach into it.
     if (player->gate >= 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return -errno;
     for (int i = 0; i < 3; i++) {
-        if (step->flags & MLR_STREAMS_CHOWN && sources[i] != null) give_away(sources[i], step->owner);
+        if (step->flags & MLR_STREAMS_CHOWN && sources[i] != null) give_away(sources[i], &status[i], step->owner);
         if (dup3(sources[i], i, 0) < 0) return -errno;
     }
     write_own_number(launch);

@@ -93,7 +93,7 @@ extension ContainerCgroup {
             found: request.found([made.cgroup.path], made: made.directories))
         do throws(CgroupError) {
             let warnings = try group.applyUnified(request.resources, on: host)
-            try group.filterDevices(request)
+            try group.filterDevices(request, isNew: made.directories.contains(made.cgroup.path))
             return (group, try warnings + group.delegate(request))
         } catch {
             for directory in made.directories { _ = rmdir(directory) }
@@ -129,13 +129,15 @@ extension ContainerCgroup {
     }
 
     /// Puts the device rules of a new container in force.
-    func filterDevices(_ request: Request) throws(CgroupError) {
+    func filterDevices(_ request: Request, isNew: Bool = false) throws(CgroupError) {
         if !request.hasStandardDevices {
-            return try filterDevices(request.deviceRules, inUserNamespace: request.inUserNamespace)
+            return try filterDevices(
+                request.deviceRules, inUserNamespace: request.inUserNamespace, isNew: isNew)
         }
         // Nobody asked for these: a host that cannot put them in force starts the container all the same.
         if let unified {
-            try DeviceFilter.apply(DeviceRules.complete(request.deviceRules), to: unified, withoutPermission: .skip)
+            try DeviceFilter.apply(
+                DeviceRules.complete(request.deviceRules), to: unified, isNew: isNew, withoutPermission: .skip)
         } else if let devices = legacy["devices"] {
             try LegacyDevices.apply(DeviceRules.complete(request.deviceRules), to: devices, withoutPermission: .skip)
         }
@@ -144,13 +146,14 @@ extension ContainerCgroup {
     /// Puts device rules in force, followed by those for the devices that every container has. No rules at all leave the
     /// devices as they are.
     func filterDevices(
-        _ rules: [RuntimeSpec.Resources.DeviceRule], inUserNamespace: Bool
+        _ rules: [RuntimeSpec.Resources.DeviceRule], inUserNamespace: Bool, isNew: Bool = false
     ) throws(CgroupError) {
         if rules.isEmpty { return }
         if let unified {
             // In a user namespace no node can be made, so that only those that were bound in are there to be used.
             try DeviceFilter.apply(
-                DeviceRules.complete(rules), to: unified, withoutPermission: inUserNamespace ? .skip : .refuse)
+                DeviceRules.complete(rules), to: unified, isNew: isNew,
+                withoutPermission: inUserNamespace ? .skip : .refuse)
         } else if let devices = legacy["devices"] {
             try LegacyDevices.apply(DeviceRules.complete(rules), to: devices)
         } else if !inUserNamespace {

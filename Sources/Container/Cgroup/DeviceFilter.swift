@@ -15,10 +15,12 @@ public enum DeviceFilter {
     }
 
     /// Puts these rules in force for a group, in place of those put there before; no moment is left open in between.
+    /// - Parameter isNew: the group was made just now and has none to be replaced.
     /// - Returns: whether the filter is in force.
     @discardableResult
     public static func apply(
-        _ rules: [RuntimeSpec.Resources.DeviceRule], to cgroup: Cgroup, withoutPermission: WithoutPermission = .refuse
+        _ rules: [RuntimeSpec.Resources.DeviceRule], to cgroup: Cgroup, isNew: Bool = false,
+        withoutPermission: WithoutPermission = .refuse
     ) throws(CgroupError) -> Bool {
         let bytes = try DeviceProgram(rules).bytes
         let directory: OwnedDescriptor
@@ -38,7 +40,7 @@ public enum DeviceFilter {
         }
         let program = OwnedDescriptor(taking: loaded)
 
-        let old = try attachedPrograms(directory.rawValue, cgroup)
+        let old = isNew ? [] : try attachedPrograms(directory.rawValue, cgroup)
         // One that is replaced in its place; with several, the new one is in force before the old ones go.
         let replaced = old.count == 1 ? old[0].rawValue : -1
         let attached = mlr_bpf_attach_device_program(directory.rawValue, program.rawValue, replaced)

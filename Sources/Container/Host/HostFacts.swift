@@ -50,11 +50,12 @@ public struct HostFacts: Sendable, Equatable {
     }
 
     /// uname(2), which cannot fail.
-    static func kernelRelease() -> String {
+    static func kernelRelease() -> String { release }
+    private static let release: String = {
         var names = utsname()
         uname(&names)
         return withUnsafeBytes(of: names.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-    }
+    }()
 
     private static func optional(_ path: String) -> String? { try? File.readValue(path) }
 

@@ -10,7 +10,7 @@ extension PlayerProgram {
     /// such rights are opened in a copy like that. Without CAP_SYS_ADMIN nobody needs it: a further user namespace gets a copy.
     func lockedMounts() throws(SystemError) -> SharedDescriptor? {
         if let locks { return locks }
-        guard geteuid() == 0, request.plan.givesAdministrationOfUserNamespace else { return nil }
+        guard request.plan.givesAdministrationOfUserNamespace, geteuid() == 0 else { return nil }
         let opened = try UserNamespace.lockedMounts()
         locks = opened
         return opened

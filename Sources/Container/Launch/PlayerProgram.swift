@@ -75,7 +75,9 @@ final class PlayerProgram {
         var launch = launch
         launch.channel = channel
         var needed = kept.map(\.rawValue) + request.extraDescriptors.map(\.rawValue) + joins.map(\.descriptor)
-        needed += [channel, launch.cgroup, launch.streams.0, launch.streams.1, launch.streams.2]
+        needed += [channel, launch.streams.0, launch.streams.1, launch.streams.2]
+        // Only the stage that joins namespaces clones into it; the container's own process must not have it.
+        if !joins.isEmpty || launch.affinity != nil { needed.append(launch.cgroup) }
         if launch.inherit_streams { needed += [0, 1, 2] }
         let ascending = Set(needed.filter { $0 >= 0 }).sorted()
         launch.kept = UnsafePointer(arena.copy(ascending))
