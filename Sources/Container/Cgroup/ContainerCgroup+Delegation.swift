@@ -34,8 +34,8 @@ extension RuntimeSpec {
         guard makes(.user), makes(.cgroup) else { return nil }
         let isWritable = mounts.contains { mount in
             let isOfGroups = ["cgroup", "cgroup2"].contains(mount.type ?? mount.source ?? "")
-            let names = mount.destination.split(separator: "/")
-            return isOfGroups && names == ["sys", "fs", "cgroup"] && !mount.options.contains("ro")
+            let isReadOnly = MountOptions(mount.options).attributes.set & MountAttributes.readOnly != 0
+            return isOfGroups && mount.destination.cleanPath == "/sys/fs/cgroup" && !isReadOnly
         }
         guard isWritable else { return nil }
         let ids = linux.uidMappings.first { user >= $0.containerID && user - $0.containerID < $0.size }

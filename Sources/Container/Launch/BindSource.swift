@@ -57,12 +57,12 @@ struct BindSource {
             if let locks { mlr_open_bind_in(locks.rawValue, layout, &failed) } else { mlr_open_bind(layout, &failed) }
         if tree >= 0 { return SharedDescriptor(taking: tree) }
         let operation = failed.map { String(cString: $0) } ?? "open"
-        // To clone a mount takes CAP_SYS_ADMIN, which others than root have in the container's user namespace only.
-        if tree == -EINVAL, locks != nil, !layout.pointee.recursive {
+        if tree == -EINVAL, operation == "open", locks != nil, !layout.pointee.recursive {
             throw SystemError(
                 "leave out what is mounted below, and uncover what that hides, for a container with CAP_SYS_ADMIN (rbind takes "
                     + "it along) at", path: path, .invalidArgument)
         }
+        // To clone a mount takes CAP_SYS_ADMIN, which others than root have in the container's user namespace only.
         if tree == -EPERM, operation == "open", geteuid() != 0 { return nil }
         throw SystemError(operation, path: path, Errno(rawValue: -tree))
     }

@@ -2,9 +2,8 @@ internal import LinuxSystem
 public import OCISpec
 
 extension ContainerDirectory {
-    /// `update`: changes the limits of a container that runs or waits. Fields that are not set stay as they are, and so do those of
-    /// which 0 is no value;
-    /// when one cannot be set, those that were set before it get their old values again.
+    /// `update`: changes the limits of a container that runs or waits. Fields that are not set stay as they are, and
+    /// so do those of which 0 is no value; when one cannot be set, those that were set before it get their old values again.
     /// - Returns: warnings.
     @discardableResult
     public func update(_ id: String, _ changes: RuntimeSpec.Resources) throws(ContainerError) -> [String] {

@@ -12,7 +12,8 @@ public enum DeviceRules {
             }
     }
 
-    private static func isForAll(_ rule: RuntimeSpec.Resources.DeviceRule) -> Bool {
+    /// Whether a rule speaks of every device and of everything that is done with one.
+    static func isForAll(_ rule: RuntimeSpec.Resources.DeviceRule) -> Bool {
         let access = Set(rule.access ?? "")
         return (rule.type ?? "a") == "a" && rule.major == nil && rule.minor == nil
             && (access.isEmpty || access.isSuperset(of: "rwm"))

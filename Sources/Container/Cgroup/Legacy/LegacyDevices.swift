@@ -15,7 +15,7 @@ enum LegacyDevices {
         _ = try DeviceProgram(rules)
         let lines = rules.map { ($0.allow, line($0)) }
         // Rules that begin with "nothing" name all that is allowed. Any others change what is, one after the other.
-        guard let reset = rules.lastIndex(where: { !$0.allow && coversAll($0) }) else {
+        guard let reset = rules.lastIndex(where: { !$0.allow && DeviceRules.isForAll($0) }) else {
             for (allow, text) in lines { try write(text, allow, group) }
             return
         }
@@ -43,11 +43,6 @@ enum LegacyDevices {
             "cannot set devices: writing \"\(text)\" to \(group.path)/\(file): \(errno)",
             remedy: errno == .notPermitted
                 ? "a parent group does not allow this device: ask for less, or choose another cgroupsPath" : nil)
-    }
-
-    private static func coversAll(_ rule: RuntimeSpec.Resources.DeviceRule) -> Bool {
-        let access = rule.access.map { Set($0) } ?? []
-        return (rule.type ?? "a") == "a" && (access.isEmpty || access.isSuperset(of: "rwm"))
     }
 
     /// As devices.list writes it.

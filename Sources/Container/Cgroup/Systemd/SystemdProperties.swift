@@ -174,11 +174,7 @@ enum SystemdProperties {
 
     /// The rules that allow, where the rest is denied; nil for rules that deny parts of what is allowed.
     static func allowList(_ rules: [RuntimeSpec.Resources.DeviceRule]) -> [RuntimeSpec.Resources.DeviceRule]? {
-        func coversAll(_ rule: RuntimeSpec.Resources.DeviceRule) -> Bool {
-            let access = Set(rule.access ?? "")
-            return (rule.type ?? "a") == "a" && (access.isEmpty || access.isSuperset(of: "rwm"))
-        }
-        guard let reset = rules.lastIndex(where: { !$0.allow && coversAll($0) }) else { return nil }
+        guard let reset = rules.lastIndex(where: { !$0.allow && DeviceRules.isForAll($0) }) else { return nil }
         let rest = rules[(reset + 1)...]
         if rest.contains(where: { !$0.allow || ($0.type ?? "a") == "a" }) { return nil }
         return Array(rest)
