@@ -32,6 +32,26 @@ struct ContainerDirectoryTests {
         Issue.record("\(id) did not become \(status)")
     }
 
+    @Test("a container whose end waits for a process that nobody takes away is told of after ten seconds")
+    func endsLate() throws {
+        let (first, _) = try containers.create("first", try options(LaunchFixture.spec("sleep 1000")))
+        defer { _ = try? first.kill() }
+        var spec = LaunchFixture.spec("true")
+        spec.linux?.namespaces.removeAll { $0.kind == .pid }
+        spec.linux?.namespaces.append(.init(.pid, path: "/proc/\(first.pid)/ns/pid"))
+        var options = try options(spec)
+        options.startsAtOnce = true
+        // Its parent is this process, which takes its time: the first one's pid namespace cannot end before.
+        let (second, _) = try containers.create("second", options)
+        let error = #expect(throws: ContainerError.self) { try containers.delete("first", force: true) }
+        #expect(error?.description.contains("process \(first.pid) was killed and has not ended in 10 s") == true)
+        #expect(try containers.list().contains("first"))
+        try second.wait()
+        try containers.delete("first", force: true)
+        try containers.delete("second", force: true)
+        #expect(try containers.list().isEmpty)
+    }
+
     @Test("a container goes from created to running to stopped, and is gone when deleted")
     func life() throws {
         var spec = LaunchFixture.spec("")
